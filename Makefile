@@ -1,0 +1,72 @@
+# What people type; `make check` is what .ci/run calls.
+# Everything runs in .venv, made by the first rule that needs it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -e -u -o pipefail -c
+PYTHON := .venv/bin/python
+INSTALLED := .venv/installed
+
+# A folder name reaches the recipe through the environment, as it was typed: `$$` and quotes too.
+unexport SLIDES
+export DEMO_SLIDES := $(value SLIDES)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check coverage clean
+
+help:
+	@echo 'make demo [SLIDES=FOLDER]  slides to a feature store, on synthetic slides or on your own'
+	@echo 'make test                  the tests'
+	@echo 'make lint, make types      style and spelling; types'
+	@echo 'make check                 lint, types and tests: what CI runs'
+	@echo 'make coverage              the tests, with the lines that none of them reached'
+	@echo 'make clean                 remove .venv, caches and built packages; demo/ stays'
+
+# The first Python that is new enough and able to make an environment: a pyenv shim may be neither.
+$(INSTALLED): pyproject.toml
+	@if [ ! -x $(PYTHON) ]; then \
+	  for candidate in python3.13 python3.12 python3.11 python3; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      2>/dev/null; then found=$$candidate; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo 'error: no Python 3.11 or newer that has the venv module was found' >&2; \
+	    echo '       (tried python3.13, python3.12, python3.11, python3);' >&2; \
+	    echo '       on Debian and Ubuntu: apt-get install python3-venv' >&2; \
+	    exit 1; \
+	  fi; \
+	  "$$found" -m venv .venv; \
+	fi
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+# Each folder of slides gets a demo of its own: a run directory is frozen.
+demo: $(INSTALLED)
+	@if [ -n "$$DEMO_SLIDES" ]; then \
+	  name=$$(basename -- "$$(realpath -e -- "$$DEMO_SLIDES")"); \
+	  set -- "demo/own-$$name" --slides "$$DEMO_SLIDES"; \
+	else \
+	  set -- demo/synthetic; \
+	fi; \
+	$(PYTHON) -m slidearray demo "$$@"
+
+test: $(INSTALLED)
+	$(PYTHON) -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m codespell_lib
+
+types: $(INSTALLED)
+	$(PYTHON) -m mypy
+
+check: lint types test
+
+coverage: $(INSTALLED)
+	$(PYTHON) -m coverage erase
+	$(PYTHON) -m coverage run -m pytest -n 2
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report --skip-covered
+
+clean:
+	rm -rf .venv dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

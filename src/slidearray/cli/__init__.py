@@ -1,0 +1,1 @@
+"""argv to one stage call, to text or JSON, to an exit code."""

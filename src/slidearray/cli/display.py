@@ -1,0 +1,127 @@
+"""What a person sees: tables, progress, summaries; no text of a manifest is interpreted."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from slidearray.core.classes import Rejected
+    from slidearray.planner import PlanReport
+    from slidearray.status import RunStatus
+
+#: How many slides a listing shows before it says how many more there are.
+LISTED = 20
+
+
+def console() -> Console:
+    """Standard output, with no markup of our own in anybody's text."""
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table; numbers stand on the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    rows = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(_cell(value)) for value in row))
+    return made
+
+
+def print_listing(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table of at most `LISTED` rows, and how many more there are."""
+    console().print(table(columns, rows[:LISTED]))
+    if len(rows) > LISTED:
+        console().print(f"... and {len(rows) - LISTED} more (--json lists them all)")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; call what is yielded with (done, total)."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_plan(report: PlanReport) -> None:
+    """What a plan decided and will cost."""
+    console().print(f"planned {report.run.root}")
+    console().print(
+        table(
+            ("slides", "tasks", "tiles at most", "core-hours", "features at most", "inodes"),
+            [
+                (
+                    report.slides,
+                    report.tasks,
+                    report.tiles,
+                    round(report.core_hours, 2),
+                    size_text(report.feature_bytes),
+                    report.inodes,
+                )
+            ],
+        )
+    )
+    print_rejected(report.rejected)
+
+
+def print_rejected(rejected: Sequence[Rejected]) -> None:
+    """Slides that were refused, by row of the manifest."""
+    if rejected:
+        console().print(f"{len(rejected)} slides cannot be used:")
+        print_listing(
+            ("row", "slide_id", "class", "reason"),
+            [(slide.row, slide.slide_id, slide.failure.value, slide.reason) for slide in rejected],
+        )
+
+
+def print_status(status: RunStatus) -> None:
+    """Counts by state, and every slide in trouble."""
+    console().print(status.run)
+    shown = {state: count for state, count in status.states.items() if count}
+    console().print(table(("slides", *shown), [(status.slides, *shown.values())]))
+    if status.troubles:
+        print_listing(
+            ("slide_id", "class", "attempts", "reason"),
+            [
+                (trouble.slide_id, trouble.failure.value, trouble.attempts, trouble.reason)
+                for trouble in status.troubles
+            ],
+        )
+
+
+def size_text(size_bytes: int) -> str:
+    """A size for people, in decimal units: ``12.3 MB``."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
+    return str(value)

@@ -1,0 +1,58 @@
+"""`manifest build` and `manifest check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slidearray.cli.display import console, print_json, print_rejected
+from slidearray.core.exits import ExitCode
+from slidearray.manifests import build_manifest, check_manifest
+from slidearray.storage.configs import load_config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from slidearray.manifests import CheckReport
+
+
+def build(args: argparse.Namespace) -> int:
+    """List the slides under folders in a CSV."""
+    output = Path(args.output)
+    report = build_manifest(
+        [Path(folder) for folder in args.folders],
+        output=output,
+        root=Path(args.root or "."),
+    )
+    for line in report.notes:
+        console().print(line)
+    console().print(f"{output}: {report.slides} slides, {report.added} of them new")
+    return ExitCode.COMPLETE
+
+
+def check(args: argparse.Namespace) -> int:
+    """Name every problem of a manifest in one go."""
+    config, project = load_config(Path(args.config)) if args.config else (None, Path())
+    root = Path(args.root) if args.root else project
+    report = check_manifest(Path(args.manifest), root=root, config=config)
+    if args.json:
+        print_json(_json(report))
+    else:
+        console().print(f"{args.manifest}: {report.slides} slides")
+        print_rejected(report.rejected)
+    return ExitCode.INCOMPLETE if report.rejected else ExitCode.COMPLETE
+
+
+def _json(report: CheckReport) -> dict[str, object]:
+    return {
+        "slides": report.slides,
+        "rejected": [
+            {
+                "row": slide.row,
+                "slide_id": slide.slide_id,
+                "class": slide.failure.value,
+                "reason": slide.reason,
+            }
+            for slide in report.rejected
+        ],
+    }

@@ -1,0 +1,118 @@
+"""`status`, `reduce`, `verify`, `info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slidearray.cli.display import (
+    console,
+    print_json,
+    print_listing,
+    print_status,
+    progress,
+    size_text,
+    table,
+)
+from slidearray.core.exits import ExitCode
+from slidearray.storage.rundir import open_run
+
+if TYPE_CHECKING:
+    import argparse
+
+    from slidearray.reducer import ReduceReport
+    from slidearray.storage.rundir import RunDir
+
+
+def opened(args: argparse.Namespace) -> RunDir:
+    """The run directory that a command names."""
+    return open_run(Path(args.run), Path(args.project) if args.project else None)
+
+
+def status(args: argparse.Namespace) -> int:
+    """Count slides by state and class."""
+    from slidearray.status import run_status
+
+    found = run_status(opened(args))
+    if args.json:
+        print_json(found.to_json())
+    else:
+        print_status(found)
+    return ExitCode.COMPLETE if found.complete else ExitCode.INCOMPLETE
+
+
+def reduce(args: argparse.Namespace) -> int:
+    """Merge feature files into one store."""
+    report = reduce_shown(opened(args), allow_missing=args.allow_missing)
+    return ExitCode.COMPLETE if report.complete else ExitCode.INCOMPLETE
+
+
+def reduce_shown(run: RunDir, *, allow_missing: bool) -> ReduceReport:
+    """Reduce with a progress bar, then say where the store is and how to open it."""
+    from slidearray.reducer import reduce_run
+
+    with progress("reduce") as update:
+        report = reduce_run(
+            run,
+            allow_missing=allow_missing,
+            progress=update,
+        )
+    console().print(
+        f"store {report.store} ({size_text(report.store.stat().st_size)}): "
+        f"{report.slides} slides, {report.tiles} tiles"
+        + ("" if report.complete else f"; not complete: {len(report.missing)} slides are missing")
+    )
+    console().print(
+        f"  from slidearray import FeatureStore\n  store = FeatureStore({str(report.store)!r})"
+    )
+    return report
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Open and check files."""
+    from slidearray.storage.verify import verify_paths
+
+    checks = verify_paths([Path(path) for path in args.paths])
+    faulty = [(check.path, fault) for check in checks for fault in check.faults]
+    if args.json:
+        print_json(
+            [{"path": str(c.path), "kind": c.kind, "faults": list(c.faults)} for c in checks]
+        )
+    else:
+        if faulty:
+            print_listing(("file", "fault"), faulty)
+        bad = len({path for path, _ in faulty})
+        console().print(f"{len(checks)} files checked, {bad} with faults")
+    return ExitCode.INCOMPLETE if faulty else ExitCode.COMPLETE
+
+
+def info(args: argparse.Namespace) -> int:
+    """Describe one slide."""
+    from slidearray.info import describe_slide
+
+    found = describe_slide(Path(args.path))
+    if args.json:
+        print_json(found)
+        return ExitCode.COMPLETE
+    levels = found.pop("levels")
+    console().print(
+        table(
+            ("key", "value"), [(k, "not given" if v is None else str(v)) for k, v in found.items()]
+        )
+    )
+    console().print(
+        table(
+            ("level", "width", "height", "downsample", "pixels"),
+            [
+                (
+                    one["level"],
+                    one["width"],
+                    one["height"],
+                    f"{one['downsample']:.6g}",
+                    "interpolated" if one["interpolated"] else "exact",
+                )
+                for one in levels
+            ],
+        )
+    )
+    return ExitCode.COMPLETE

@@ -1,0 +1,1 @@
+"""Pure decisions: no files, processes, clocks or environment."""

@@ -1,0 +1,378 @@
+"""What became of each slide, and what is sent again: the rules, without any file.
+
+A slide's verdict is read from what its slots wrote (records) and how they ended (the submitter's
+or the scheduler's word). Records outrank the scheduler; a success in any attempt is final.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
+from slidearray.core.exits import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slidearray.core.shapes import Shape
+
+Event = dict[str, Any]
+
+_NEVER_RAN = (ExitCode.SETUP_FAILED, 126, 127)  # 126, 127: bash could not execute, found nothing
+_BREAKER_FIRST = 5
+_SCHEDULER = (
+    FailureClass.OUT_OF_MEMORY,
+    FailureClass.TIMEOUT,
+    FailureClass.NODE_FAILURE,
+    FailureClass.PREEMPTED,
+)
+
+
+class State(StrEnum):
+    """What became of a slide so far."""
+
+    DONE = "done"
+    EMPTY = "empty"  # no tissue: a success
+    FAILED = "failed"
+    RUNNING = "running"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotOutcome:
+    """How the newest execution of a slot ended, as told by who started it."""
+
+    exit_code: int  # negative: ended by that signal, as subprocess has it
+    timed_out: bool
+    out_of_memory: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """The events of a slot, sorted for questions about one slide."""
+
+    started: bool  # some execution got as far as its first record
+    setup_fault: str | None  # of the newest execution
+    by_slide: dict[str, list[Event]]  # over all executions, oldest first
+    newest: dict[str, str]  # slide -> name of its last event in the newest execution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotHistory:
+    """One slot of one attempt, with all that is known of it."""
+
+    attempt: int
+    executions: Sequence[Sequence[Event]]  # oldest first; events of the whole slot
+    outcome: SlotOutcome | None  # None: nobody saw it end
+    alive: bool  # queued or running
+    cancelled: bool
+    slide_ids: tuple[str, ...]  # in the order of work
+    shape: Shape
+    facts: _Facts = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: a slot is asked about each of its slides.
+        object.__setattr__(self, "facts", _facts(self.executions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of one slide over all attempts."""
+
+    state: State
+    failure: FailureClass | None
+    reason: str  # one line; empty for a success
+    charged: int  # attempts that used up budget
+    attempts: int  # attempts that were sent with this slide
+    result: Event | None  # the `done` or `empty` event
+    shape: Shape | None  # of its last slot; None when it was never sent
+    alone: bool  # its last slot held only this slide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often, and with how much more, a slide is tried again."""
+
+    max_attempts: int
+    memory_factor: float
+    walltime_factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """A slide of the next attempt."""
+
+    slide_id: str
+    shape: Shape
+    alone: bool  # gets a slot of its own
+    why: str
+
+
+def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
+    """What became of a slide.
+
+    Any success is final; else the newest attempt speaks.
+
+    Parameters
+    ----------
+    slide_id
+        The slide.
+    histories
+        The slots that were to do it (others are passed over), oldest attempt first.
+    """
+    own = [history for history in histories if slide_id in history.slide_ids]
+    findings = [_finding(slide_id, history) for history in own]
+    if not own:
+        return _NEVER_SENT
+    spoke = next((k for k, finding in enumerate(findings) if finding.result), len(own) - 1)
+    return Verdict(
+        state=findings[spoke].state,
+        failure=findings[spoke].failure,
+        reason=findings[spoke].reason,
+        charged=sum(finding.failure in CHARGED for finding in findings),
+        attempts=len(own),
+        result=findings[spoke].result,
+        shape=own[spoke].shape,
+        alone=len(own[spoke].slide_ids) == 1,
+    )
+
+
+def resend(
+    slide_id: str,
+    v: Verdict,
+    *,
+    retry: Retry,
+    include: frozenset[FailureClass],
+    by_hand: bool,
+) -> Resend | None:
+    """How a slide is sent again; None when it is not.
+
+    Parameters
+    ----------
+    slide_id, v
+        The slide and its verdict.
+    retry
+        The run's limits and factors.
+    include
+        Classes that a person asked for: sent whatever their rule and the budget say.
+    by_hand
+        A person asked for this attempt: `setup_failed`, `storage_full` and `cancelled` go too.
+    """
+    if v.failure is None or v.shape is None:
+        return None
+    if not _may_go(v, retry, include=include, by_hand=by_hand):
+        return None
+    shape, alone = _next_slot(v, v.shape, retry=retry)
+    why = str(v.failure)
+    if shape.memory_mb != v.shape.memory_mb:
+        why += f": {shape.memory_mb} MB instead of {v.shape.memory_mb}"
+    elif shape.walltime_s != v.shape.walltime_s:
+        why += f": {shape.walltime} instead of {v.shape.walltime}"
+    elif alone and not v.alone:
+        why += ": in a slot of its own"
+    return Resend(slide_id=slide_id, shape=shape, alone=alone, why=why)
+
+
+def breaker(
+    slots: Sequence[FailureClass | None], total: int, *, any_done: bool
+) -> FailureClass | None:
+    """The class in which an attempt fails as a whole; None while it may go on.
+
+    Parameters
+    ----------
+    slots
+        For each slot that ended, in that order: the class that all its failures share, None when
+        it did not fail or they differ.
+    total
+        Slots of the attempt.
+    any_done
+        A slide was done: what is wrong is not wrong everywhere.
+    """
+    failed = [failure for failure in slots if failure is not None]
+    if any_done or len(failed) < 2:
+        return None
+    failure, count = Counter(failed).most_common(1)[0]
+    if 2 * count > total:
+        return failure
+    first = slots[:_BREAKER_FIRST]
+    return first[0] if len(first) == _BREAKER_FIRST and len(set(first)) == 1 else None
+
+
+_NEVER_SENT = Verdict(
+    state=State.PENDING,
+    failure=None,
+    reason="",
+    charged=0,
+    attempts=0,
+    result=None,
+    shape=None,
+    alone=False,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """What one attempt says of one slide."""
+
+    state: State
+    failure: FailureClass | None = None
+    reason: str = ""
+    result: Event | None = None
+
+
+def _facts(executions: Sequence[Sequence[Event]]) -> _Facts:
+    counted = [
+        events
+        for events in executions
+        if not any(event["event"] == "superseded" for event in events)
+    ]
+    newest = counted[-1] if counted else ()
+    by_slide: dict[str, list[Event]] = {}
+    for event in (event for events in counted for event in events if "slide_id" in event):
+        by_slide.setdefault(event["slide_id"], []).append(event)
+    faults = [event.get("reason", "") for event in newest if event["event"] == "setup_failed"]
+    return _Facts(
+        started=any(event["event"] == "started" for events in counted for event in events),
+        setup_fault=faults[-1] if faults else None,
+        by_slide=by_slide,
+        newest={event["slide_id"]: event["event"] for event in newest if "slide_id" in event},
+    )
+
+
+def _finding(slide_id: str, history: SlotHistory) -> _Finding:
+    """One attempt's word: of all that applies, what comes first in the order of precedence."""
+    own = history.facts.by_slide.get(slide_id, [])
+    last = history.facts.newest.get(slide_id)
+    failures = {_class_of(event): event.get("reason", "") for event in own if _failed(event)}
+    for event in own:
+        if event["event"] in (State.DONE, State.EMPTY):
+            return _Finding(state=State(event["event"]), result=event)
+    for failure in sorted(PERMANENT & failures.keys()):
+        return _failure(failure, failures[failure])
+    if history.alive and last == "slide_started":
+        return _Finding(state=State.RUNNING)
+    if history.alive and not failures:
+        return _Finding(state=State.PENDING)
+    return (
+        _stopped(history, failures)
+        or _ended_by_scheduler(history, failures, caught=last in ("slide_started", "interrupted"))
+        or _ended_by_itself(history, own, failures=failures)
+        or _unfinished(history, started=bool(own), caught=last == "slide_started")
+    )
+
+
+def _stopped(history: SlotHistory, failures: dict[FailureClass, str]) -> _Finding | None:
+    """No room to write, or a person stopped it."""
+    outcome = history.outcome
+    if FailureClass.STORAGE_FULL in failures:
+        return _failure(FailureClass.STORAGE_FULL, failures[FailureClass.STORAGE_FULL])
+    if outcome and outcome.exit_code == ExitCode.STORAGE_FULL and not failures:
+        # A full file system may have refused the record too.
+        return _failure(FailureClass.STORAGE_FULL, "the worker could not write (exit code 74)")
+    if history.cancelled and not history.alive:
+        return _failure(FailureClass.CANCELLED, "the attempt was cancelled")
+    return None
+
+
+def _ended_by_scheduler(
+    history: SlotHistory, failures: dict[FailureClass, str], *, caught: bool
+) -> _Finding | None:
+    """Out of memory or time; what kills a slot is charged to the slide it was `caught` with."""
+    shape, outcome = history.shape, history.outcome
+    told = dict(failures)
+    if outcome and outcome.out_of_memory and caught:
+        told.setdefault(FailureClass.OUT_OF_MEMORY, f"killed: more than {shape.memory_mb} MB")
+    if outcome and outcome.timed_out and caught:
+        told.setdefault(FailureClass.TIMEOUT, f"not ended within {shape.walltime}")
+    return next(
+        (_failure(failure, told[failure]) for failure in _SCHEDULER if failure in told), None
+    )
+
+
+def _ended_by_itself(
+    history: SlotHistory, own: list[Event], *, failures: dict[FailureClass, str]
+) -> _Finding | None:
+    """The setup failed, or the worker wrote what happened."""
+    facts, outcome = history.facts, history.outcome
+    if facts.setup_fault is not None and not history.alive:
+        return _failure(FailureClass.SETUP_FAILED, facts.setup_fault)
+    if outcome and outcome.exit_code in _NEVER_RAN and not facts.started:
+        return _failure(
+            FailureClass.SETUP_FAILED, f"the job script ended before the worker: {_end(outcome)}"
+        )
+    for event in own:
+        if event["event"] == "interrupted":
+            return _failure(FailureClass.INTERRUPTED, event.get("reason", ""))
+    return next((_failure(failure, reason) for failure, reason in failures.items()), None)
+
+
+def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Finding:
+    """No word of its own about the slide's end."""
+    outcome = history.outcome
+    if caught and outcome and outcome.exit_code == ExitCode.INTERRUPTED:
+        return _failure(FailureClass.INTERRUPTED, "the worker was told to stop (exit code 75)")
+    if caught and outcome:
+        return _failure(
+            FailureClass.WORKER_ERROR, f"the worker ended on this slide: {_end(outcome)}"
+        )
+    if started:
+        return _failure(FailureClass.LOST, "begun, and nothing tells how it ended")
+    end = f" ({_end(outcome)})" if outcome else ""
+    return _failure(FailureClass.NOT_STARTED, f"its slot ended before it began{end}")
+
+
+def _end(outcome: SlotOutcome) -> str:
+    """The way a process ended, in words."""
+    number = -outcome.exit_code if outcome.exit_code < 0 else outcome.exit_code - 128
+    known = number in signal.valid_signals() and number in list(signal.Signals)
+    name = f"{number} ({signal.Signals(number).name})" if known else str(number)
+    if outcome.exit_code < 0:
+        return f"signal {name}"
+    return f"exit code {outcome.exit_code}" + (f", as after signal {name}" if known else "")
+
+
+def _failed(event: Event) -> bool:
+    return bool(event["event"] == "failed")
+
+
+def _class_of(event: Event) -> FailureClass:
+    """The class of a `failed` event; one that this version does not know is `worker_error`."""
+    try:
+        return FailureClass(event["failure"])
+    except ValueError:
+        return FailureClass.WORKER_ERROR
+
+
+def _failure(failure: FailureClass, reason: str) -> _Finding:
+    return _Finding(state=State.FAILED, failure=failure, reason=reason)
+
+
+def _may_go(v: Verdict, retry: Retry, *, include: frozenset[FailureClass], by_hand: bool) -> bool:
+    if v.failure in include:
+        return True
+    if v.failure in PERMANENT or (v.failure in BY_HAND and not by_hand):
+        return False
+    return v.charged < retry.max_attempts
+
+
+def _next_slot(v: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bool]:
+    """The shape of the next slot, and whether the slide has it for itself."""
+    match v.failure:
+        case FailureClass.OUT_OF_MEMORY:
+            memory_mb = _times(shape.memory_mb, retry.memory_factor)
+            return replace(shape, memory_mb=memory_mb), True
+        case FailureClass.TIMEOUT if v.alone:
+            return replace(shape, walltime_s=_times(shape.walltime_s, retry.walltime_factor)), True
+        case FailureClass.TIMEOUT | FailureClass.WORKER_ERROR:
+            return shape, True
+    return shape, False
+
+
+def _times(amount: int, factor: float) -> int:
+    # Rounded first: 10 * 1.1 is 11.000000000000002, which is 11 and not 12.
+    return math.ceil(round(amount * factor, 6))

@@ -1,0 +1,333 @@
+"""plan: read every slide's header, predict its cost, pack slides into shards, freeze it all."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import uuid
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from slidearray.core.classes import Rejected
+from slidearray.core.cost import Cost, predict
+from slidearray.core.recipe import Recipe
+from slidearray.core.sharding import pack, shard_count
+from slidearray.encoders.contract import load_encoder
+from slidearray.errors import RunError, SlideError
+from slidearray.schedulers.limits import local_window
+from slidearray.slides.preflight import Preflight, preflight_all
+from slidearray.storage.files import utc_now
+from slidearray.storage.manifest import Manifest, ManifestRow, read_manifest, write_manifest
+from slidearray.storage.plan_files import PlannedSlide, write_planned, write_rejected
+from slidearray.storage.rundir import (
+    Output,
+    RunDir,
+    RunDocument,
+    read_document,
+    relative_project,
+    write_document,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from slidearray.core.config import Config
+    from slidearray.core.profile import Profile
+
+#: Packages whose versions may change pixels, features or files.
+RECORDED_PACKAGES = ("slidearray", "numpy", "h5py", "openslide-python", "openslide-bin",
+                     "opencv-python-headless")  # fmt: skip
+
+#: Files a slot leaves behind besides features: its record and its log.
+INODES_PER_SLOT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What a plan decided, and what it will cost at most."""
+
+    run: RunDir
+    slides: int
+    rejected: tuple[Rejected, ...]
+    tasks: int
+    tiles: int  # of the whole slides; tissue detection leaves fewer
+    core_hours: float
+    feature_bytes: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accepted:
+    row: ManifestRow
+    cost: Cost
+    tiles: int
+
+
+def plan_run(
+    config: Config,
+    profile: Profile,
+    *,
+    project: Path,
+    run_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PlanReport:
+    """Freeze a run directory for `config`.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    profile
+        Where it will run.
+    project
+        Folder that relative paths start from.
+    run_dir
+        Run directory, instead of the config's.
+    progress
+        Called with (headers read, slides) as headers are read.
+
+    Raises
+    ------
+    ManifestError
+        For structural faults of the manifest, all at once.
+    RunError
+        When the run directory exists, or no slide can be used. Nothing is written then.
+    """
+    run = RunDir(root=_root(project, run_dir or project / config.run_dir), project=project)
+    manifest = read_manifest(project / config.manifest)
+    output = _output(config, project=project)
+    document = _document(config, profile, run=run, manifest=manifest, output=output)
+    if _is_planned(run):
+        raise _second_plan(run, document)
+    accepted, rejected = _examine(config, run, manifest, output=output, progress=progress)
+    if not accepted:
+        raise RunError(_none_left(project / config.manifest, rejected))
+    shards = _shards(config, profile, [slide.cost.seconds for slide in accepted])
+    _freeze(run, document, manifest, planned=_planned(accepted, shards), rejected=rejected)
+    return _report(run, profile, accepted, rejected=rejected, tasks=len(shards), output=output)
+
+
+def planned_before(
+    config: Config, profile: Profile, *, project: Path, run_dir: Path | None = None
+) -> RunDir | None:
+    """The run directory, when this very plan was made before; None when none was.
+
+    Raises
+    ------
+    RunError
+        When another plan is there, naming what differs.
+    """
+    run = RunDir(root=_root(project, run_dir or project / config.run_dir), project=project)
+    if not _is_planned(run):
+        return None
+    manifest = read_manifest(project / config.manifest)
+    output = _output(config, project=project)
+    document = _document(config, profile, run=run, manifest=manifest, output=output)
+    if plan_differences(read_document(run), document):
+        raise _second_plan(run, document)
+    return run
+
+
+def _is_planned(run: RunDir) -> bool:
+    """Whether a run is there; `RunError` when something else is."""
+    if run.document.exists():
+        return True
+    if run.root.exists() and not (run.root.is_dir() and not any(run.root.iterdir())):
+        raise RunError(
+            f"{run.root}: holds other files and no run; "
+            "choose another run_dir in the config, or pass --run-dir"
+        )
+    return False
+
+
+def _second_plan(run: RunDir, document: RunDocument) -> RunError:
+    differences = plan_differences(read_document(run), document)
+    what = f"differs in {', '.join(differences)}" if differences else "is the same plan"
+    return RunError(
+        f"{run.root}: already planned; what you ask for now {what}. A run directory is frozen: "
+        "go on with it (`slidearray status`, `submit`, `resubmit`), or choose another run_dir"
+    )
+
+
+def plan_differences(old: RunDocument, new: RunDocument) -> list[str]:
+    """Keys in which two plans differ, with both values."""
+    pairs = [
+        *_differences("", old.config, new.config),
+        *_differences("profile.", old.profile, new.profile),
+    ]
+    if old.manifest_digest != new.manifest_digest:
+        pairs.append("the manifest's rows")
+    if old.outputs != new.outputs and not pairs:
+        pairs.append("the recipe (another version of the code or of the encoder)")
+    return pairs
+
+
+def _differences(prefix: str, old: dict[str, object], new: dict[str, object]) -> list[str]:
+    found: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _differences(f"{prefix}{key}.", before, after)
+        elif before != after and (prefix, key) != ("", "run_dir"):
+            found.append(f"{prefix}{key} ({before!r} there, {after!r} now)")
+    return found
+
+
+def _root(project: Path, run_dir: Path) -> Path:
+    for path in (project, run_dir):
+        if not str(path).isprintable():
+            raise RunError(
+                f"{str(path)!r}: control characters in a folder's name cannot be written into "
+                "job scripts; rename the folder"
+            )
+    return run_dir.absolute()
+
+
+def _output(config: Config, *, project: Path) -> Output:
+    loaded = load_encoder(config.encoder.name, config.encoder.options, root=project)
+    recipe = Recipe(tiles=config.tile_spec(), tissue=config.tissue_spec(), encoder=loaded.spec)
+    return Output(
+        label=config.encoder.label or loaded.label,
+        recipe=recipe.to_json(),
+        recipe_digest=recipe.digest,
+        feature_dim=loaded.spec.feature_dim,
+    )
+
+
+def _document(
+    config: Config, profile: Profile, *, run: RunDir, manifest: Manifest, output: Output
+) -> RunDocument:
+    versions = {name: version(name) for name in RECORDED_PACKAGES}
+    return RunDocument(
+        run_id=uuid.uuid4().hex,
+        created=utc_now(),
+        version=versions["slidearray"],
+        project=relative_project(run.root, run.project),
+        config=config.to_json(),
+        profile=profile.to_json(),
+        manifest_digest=manifest.digest,
+        outputs=(output,),
+        versions={"python": platform.python_version(), **versions},
+    )
+
+
+def _examine(
+    config: Config,
+    run: RunDir,
+    manifest: Manifest,
+    *,
+    output: Output,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[_Accepted], list[Rejected]]:
+    accepted: list[_Accepted] = []
+    rejected: list[Rejected] = []
+    slides = [(run.project / row.path, row.mpp) for row in manifest.rows]
+    judged = preflight_all(slides, spec=config.tile_spec())
+    for count, (row, found) in enumerate(zip(manifest.rows, judged, strict=True), start=1):
+        if isinstance(found, SlideError):
+            rejected.append(
+                Rejected(
+                    slide_id=row.slide_id, row=row.row, failure=found.failure, reason=found.reason
+                )
+            )
+        else:
+            accepted.append(_accept(row, found, feature_dim=output.feature_dim))
+        if progress:
+            progress(count, len(manifest.rows))
+    return accepted, rejected
+
+
+def _accept(row: ManifestRow, found: Preflight, *, feature_dim: int) -> _Accepted:
+    cost = predict(
+        target_pixels=found.target_pixels,
+        read_pixels=found.read_pixels,
+        size_bytes=found.header.size_bytes,
+        tile_pixels=found.grid.tile_size**2,
+        feature_dim=feature_dim,
+    )
+    return _Accepted(row=row, cost=cost, tiles=found.grid.counts[0] * found.grid.counts[1])
+
+
+def _none_left(manifest: Path, rejected: Sequence[Rejected]) -> str:
+    lines = [f"  row {r.row}, {r.slide_id}: {r.failure}: {r.reason}" for r in rejected[:10]]
+    more = [f"  and {len(rejected) - 10} more"] if len(rejected) > 10 else []
+    return "\n".join(
+        [f"{manifest}: none of its {len(rejected)} slides can be used:", *lines, *more]
+    )
+
+
+def _shards(config: Config, profile: Profile, seconds: Sequence[float]) -> list[list[int]]:
+    asked = config.shards.slides_per_task
+    per_task = None if asked == "auto" else asked
+    count = shard_count(
+        seconds=seconds,
+        target_seconds=config.shards.target_minutes * 60,
+        slides_per_task=per_task,
+        max_tasks=config.shards.max_tasks,
+        at_least=local_window(profile.cpus_per_task) if profile.scheduler == "local" else 1,
+    )
+    fits = per_task is not None and per_task * count >= len(seconds)
+    return pack(seconds, count, capacity=per_task if fits else None)
+
+
+def _planned(accepted: Sequence[_Accepted], shards: Sequence[Sequence[int]]) -> list[PlannedSlide]:
+    shard_of = {index: shard for shard, members in enumerate(shards) for index in members}
+    return [
+        PlannedSlide(
+            slide_id=slide.row.slide_id,
+            shard=shard_of[index],
+            seconds=slide.cost.seconds,
+            megabytes=slide.cost.megabytes,
+        )
+        for index, slide in enumerate(accepted)
+    ]
+
+
+def _freeze(
+    run: RunDir,
+    document: RunDocument,
+    manifest: Manifest,
+    *,
+    planned: Sequence[PlannedSlide],
+    rejected: Sequence[Rejected],
+) -> None:
+    """Write everything beside the final name, then rename it: a plan is whole or absent."""
+    run.root.parent.mkdir(parents=True, exist_ok=True)
+    draft = RunDir(
+        root=run.root.with_name(f".{run.root.name}.{uuid.uuid4().hex}.partial"),
+        project=run.project,
+    )
+    try:
+        draft.slides_table.parent.mkdir(parents=True)
+        write_manifest(draft.manifest, manifest.columns, [row.cells for row in manifest.rows])
+        write_planned(draft.slides_table, planned)
+        write_rejected(draft.rejected, rejected)
+        write_document(draft, document)
+        draft.root.replace(run.root)  # onto nothing, or onto an empty folder
+    finally:
+        shutil.rmtree(draft.root, ignore_errors=True)
+
+
+def _report(
+    run: RunDir,
+    profile: Profile,
+    accepted: Sequence[_Accepted],
+    *,
+    rejected: Sequence[Rejected],
+    tasks: int,
+    output: Output,
+) -> PlanReport:
+    tiles = sum(slide.tiles for slide in accepted)
+    seconds = sum(slide.cost.seconds for slide in accepted)
+    return PlanReport(
+        run=run,
+        slides=len(accepted),
+        rejected=tuple(rejected),
+        tasks=tasks,
+        tiles=tiles,
+        core_hours=seconds * profile.cpus_per_task / 3600,
+        feature_bytes=tiles * (output.feature_dim * 4 + 8),
+        inodes=len(accepted) + INODES_PER_SLOT * tasks,
+    )

@@ -1,0 +1,1 @@
+"""Scheduler dialects, and the emulation that runs their scripts here."""

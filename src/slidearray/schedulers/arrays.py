@@ -1,0 +1,85 @@
+"""Slots as array jobs: dense ranges of equal shape, within what one array may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from slidearray.core.shapes import Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayJob:
+    """One submission: slots ``offset`` to ``offset + count - 1`` of an attempt."""
+
+    index: int  # which split of the attempt
+    name: str  # at most 15 characters: what the scheduler calls it, and finds it by
+    offset: int
+    count: int
+    shape: Shape
+    array: str | None = None  # range of task numbers, from 0, with its throttle; None: a plain job
+    after: int | None = None  # index of the split that has to end first
+
+
+def split(shapes: Sequence[Shape], *, limit: int, token: str, attempt: int) -> list[ArrayJob]:
+    """The fewest jobs of at most `limit` slots that cover all slots, none across two shapes.
+
+    Parameters
+    ----------
+    shapes
+        Shape of each slot; equal ones are together.
+    limit
+        Slots that one job may have.
+    token
+        What tells this run's jobs from others', at most 6 characters.
+    attempt
+        Number of the attempt.
+    """
+    return [
+        ArrayJob(
+            index=index,
+            name=f"sa{token}-{np.base_repr(attempt, 36)}-{np.base_repr(index, 36)}".lower(),
+            offset=offset,
+            count=count,
+            shape=shapes[offset],
+        )
+        for index, (offset, count) in enumerate(_ranges(shapes, limit=limit))
+    ]
+
+
+def _ranges(shapes: Sequence[Shape], *, limit: int) -> Iterator[tuple[int, int]]:
+    offset = 0
+    for _, group in groupby(shapes):
+        end = offset + len(list(group))
+        for begin in range(offset, end, limit):
+            yield begin, min(limit, end - begin)
+        offset = end
+
+
+def chained(jobs: Sequence[ArrayJob], *, lanes: int) -> list[ArrayJob]:
+    """Each job behind the one `lanes` before it, so that at most `lanes` of them run at once."""
+    return [replace(job, after=job.index - lanes if job.index >= lanes else None) for job in jobs]
+
+
+def throttles(counts: Sequence[int], *, total: int) -> list[int]:
+    """How many tasks of each job may run at once, `total` over all of them.
+
+    A job that cannot use its equal share leaves the rest to the others.
+
+    Examples
+    --------
+    >>> throttles([1001, 10, 1001], total=50)
+    [20, 10, 20]
+    """
+    shares = [0] * len(counts)
+    left = total
+    for rank, index in enumerate(sorted(range(len(counts)), key=counts.__getitem__)):
+        shares[index] = min(counts[index], left // (len(counts) - rank))
+        left -= shares[index]
+    return shares

@@ -1,0 +1,69 @@
+"""What a scheduler is to us: array jobs and argument lists. Pure: nothing here runs anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from slidearray.schedulers.arrays import ArrayJob
+from slidearray.schedulers.local_dialect import LocalDialect
+from slidearray.schedulers.slurm import SlurmDialect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from slidearray.core.profile import Profile
+    from slidearray.core.shapes import Shape
+
+__all__ = ["ArrayJob", "Dialect", "dialect_for"]
+
+
+class Dialect(Protocol):
+    """How one scheduler is spoken to."""
+
+    @property
+    def template(self) -> str:
+        """File name of its job-script template."""
+
+    def arrays(
+        self, shapes: Sequence[Shape], *, profile: Profile, token: str, attempt: int
+    ) -> list[ArrayJob]:
+        """Jobs for all slots of an attempt; ``shapes[k]`` is slot k's, equal ones together."""
+
+    def submit_command(self, script: Path, *, after: str | None) -> list[str]:
+        """Arguments that submit a script, held, to run once the job `after` has ended.
+
+        Raises
+        ------
+        RunError
+            When there is nothing to submit to.
+        """
+
+    def release_command(self, job_id: str) -> list[str]:
+        """Arguments that let a held job go.
+
+        Raises
+        ------
+        RunError
+            When there is nothing to submit to.
+        """
+
+    def task_environment(self, job: ArrayJob, task: int) -> dict[str, str]:
+        """What the scheduler would set in a job's task `task`, counted from 0."""
+
+    def log_pattern(self, folder: Path, job: ArrayJob) -> str:
+        """Path of a job's logs in `folder`, as its script names it.
+
+        Raises
+        ------
+        RunError
+            When the scheduler cannot write to such a folder.
+        """
+
+
+DIALECTS: dict[str, Dialect] = {"slurm": SlurmDialect(), "local": LocalDialect()}
+
+
+def dialect_for(profile: Profile) -> Dialect:
+    """The dialect of a profile's scheduler."""
+    return DIALECTS[profile.scheduler]

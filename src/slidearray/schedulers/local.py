@@ -1,0 +1,222 @@
+"""Run rendered job scripts on this machine, a bounded number at a time, as a scheduler would.
+
+submitit's `LocalExecutor` starts and watches one process a slot; what it lacks is here: the
+window, the exit codes, the signal order at the walltime, and that slots end with the submitter.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import submitit
+from submitit.core.utils import FailedJobError, UncompletedJobError
+
+from slidearray import command
+from slidearray.core.policy import SlotOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+#: Seconds between TERM and KILL: SLURM's default KillWait.
+KILL_WAIT_S = 30.0
+#: Seconds between two looks at a running slot.
+POLL_S = 0.1
+#: submitit ends what outlives the walltime by this much; our own wrapper is always earlier.
+OUTER_GUARD_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTask:
+    """One slot: the rendered script and what the scheduler would give it."""
+
+    slot: int
+    script: Path
+    arguments: tuple[str, ...]
+    environment: dict[str, str]  # all of it, not additions
+    walltime_s: int
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Submitter:
+    """Who a slot must not outlive."""
+
+    pid: int
+    started: str  # clock ticks since boot, so that a reused pid is not taken for it
+    stop_file: Path  # exists once the submitter asks its slots to end
+
+    def gone(self) -> bool:
+        return self.stop_file.exists() or _process_started(self.pid) != self.started
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without what an enclosing job or submitit put there."""
+    prefixes = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "PBS_", "SUBMITIT_")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name == "SLURM_CONF" or not name.startswith(prefixes)
+    }
+
+
+def run_tasks(
+    tasks: Sequence[LocalTask],
+    *,
+    window: int,
+    ended: Callable[[int, SlotOutcome | None], bool],
+    tick: Callable[[], None],
+) -> None:
+    """Run every task's script, `window` at a time, and wait for them all.
+
+    Parameters
+    ----------
+    tasks
+        In the order in which they start.
+    window
+        How many run at once.
+    ended
+        Called with a slot and how it ended (None: its wrapper was killed); returns False to start
+        no further slot.
+    tick
+        Called several times a second while slots run.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When this process was told to end; all slots have ended by then.
+    """
+    waiting = list(reversed(tasks))
+    running: dict[int, submitit.Job[SlotOutcome]] = {}
+    with _private_folder() as folder, _ends_its_slots(folder, running, ended=ended):
+        me = _Submitter(
+            pid=os.getpid(), started=_process_started(os.getpid()), stop_file=folder / "stop"
+        )
+        while waiting or running:
+            while waiting and len(running) < window:
+                task = waiting.pop()
+                running[task.slot] = _submit(task, folder=folder, submitter=me)
+            for slot in [slot for slot, job in running.items() if job.done()]:
+                if not ended(slot, _outcome(running.pop(slot))):
+                    waiting.clear()
+            tick()
+            time.sleep(POLL_S)
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Where submitit keeps its pickles: they hold the environment, so only its owner reads them."""
+    with tempfile.TemporaryDirectory(prefix="slidearray-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _ends_its_slots(
+    folder: Path,
+    running: dict[int, submitit.Job[SlotOutcome]],
+    *,
+    ended: Callable[[int, SlotOutcome | None], bool],
+) -> Iterator[None]:
+    """Turn TERM and HUP into KeyboardInterrupt; whatever leaves the block ends the slots first."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for signum in (*before, signal.SIGINT):
+            before.setdefault(signum, signal.getsignal(signum))
+            signal.signal(signum, signal.SIG_IGN)  # the orderly end is not to be interrupted
+        (folder / "stop").touch()
+        for slot, job in running.items():
+            ended(slot, _outcome(job))  # waits for it
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _submit(task: LocalTask, *, folder: Path, submitter: _Submitter) -> submitit.Job[SlotOutcome]:
+    # One folder a slot: submitit names results by process id, and ids come round again.
+    executor = submitit.LocalExecutor(folder / str(task.slot))
+    executor.update_parameters(
+        timeout_min=(task.walltime_s + KILL_WAIT_S + OUTER_GUARD_S) / 60, stderr_to_stdout=True
+    )
+    # Ctrl-C and a closed terminal reach the whole foreground group: submitit's processes must
+    # live on to end their slots in good order, and what is ignored here they ignore too.
+    before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        return executor.submit(run_script, task, submitter)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _outcome(job: submitit.Job[SlotOutcome]) -> SlotOutcome | None:
+    try:
+        outcome: SlotOutcome = job.result()
+    except (FailedJobError, UncompletedJobError):
+        return None
+    return outcome
+
+
+def run_script(task: LocalTask, submitter: _Submitter) -> SlotOutcome:
+    """Run one slot's script to its end; what submitit calls in a process of its own."""
+    with task.log.open("ab") as log:
+        process = command.start(
+            [*_interpreter(task.script), str(task.script), *task.arguments],
+            env=task.environment,
+            stdout=log,
+            new_session=True,
+            parent_death_signal=signal.SIGTERM,
+        )
+    deadline = time.monotonic() + task.walltime_s
+    timed_out = False
+    while process.poll() is None:
+        timed_out = time.monotonic() >= deadline
+        if timed_out or submitter.gone():
+            _end(process)
+            break
+        time.sleep(POLL_S)
+    _signal_group(process, signal.SIGKILL)  # what the script left behind ends with it
+    return SlotOutcome(exit_code=process.wait(), timed_out=timed_out, out_of_memory=False)
+
+
+def _interpreter(script: Path) -> list[str]:
+    """The script's own `#!` line: it is run as on a node, also where files cannot be executed."""
+    with script.open(encoding="utf-8") as file:
+        first = file.readline()
+    return shlex.split(first[2:]) if first.startswith("#!") else ["/bin/bash"]
+
+
+def _end(process: command.Process) -> None:
+    """TERM to the whole group, KILL when it does not listen: the order a scheduler keeps."""
+    _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + KILL_WAIT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: command.Process, signum: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signum)
+
+
+def _process_started(pid: int) -> str:
+    """When a process started, in clock ticks since boot; empty when there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *rest = text.rpartition(")")[2].split()  # the name before it may hold spaces
+    return "" if state == "Z" else rest[18]

@@ -1,0 +1,1 @@
+"""Pixels: readers, tissue, tiles."""

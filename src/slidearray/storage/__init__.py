@@ -1,0 +1,1 @@
+"""Files: the run directory, records, manifests, HDF5."""

@@ -1,0 +1,73 @@
+"""`plan/slides.csv` and `plan/rejected.jsonl`: what the plan decided about each slide."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slidearray.core.classes import FailureClass, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+COLUMNS = ("slide_id", "shard", "predicted_seconds", "predicted_megabytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSlide:
+    """One slide that was accepted, its shard and its predicted cost."""
+
+    slide_id: str
+    shard: int
+    seconds: float
+    megabytes: int
+
+
+def write_planned(path: Path, slides: Iterable[PlannedSlide]) -> None:
+    """Write `plan/slides.csv`, in the order given."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((s.slide_id, s.shard, f"{s.seconds:.3f}", s.megabytes) for s in slides)
+
+
+def read_planned(path: Path) -> Iterator[PlannedSlide]:
+    """Slides of `plan/slides.csv`, in its order."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield PlannedSlide(
+                slide_id=row["slide_id"],
+                shard=int(row["shard"]),
+                seconds=float(row["predicted_seconds"]),
+                megabytes=int(row["predicted_megabytes"]),
+            )
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
+    """Write `plan/rejected.jsonl`, one slide a line."""
+    with path.open("w", encoding="utf-8") as file:
+        for slide in rejected:
+            line = {
+                "slide_id": slide.slide_id,
+                "row": slide.row,
+                "class": slide.failure.value,
+                "reason": slide.reason,
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def read_rejected(path: Path) -> list[Rejected]:
+    """Slides of `plan/rejected.jsonl`, in its order."""
+    with path.open(encoding="utf-8") as file:
+        return [
+            Rejected(
+                slide_id=line["slide_id"],
+                row=line["row"],
+                failure=FailureClass(line["class"]),
+                reason=line["reason"],
+            )
+            for line in map(json.loads, file)
+        ]

@@ -1,0 +1,111 @@
+"""Records: what each execution of a slot did, one event a line."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, Self
+
+from slidearray.errors import RunError
+from slidearray.storage.files import append_line, json_line, parse_lines, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from slidearray.storage.rundir import AttemptDir
+
+RECORD_NAME = re.compile(r"(\d+)\..+\.jsonl", re.ASCII)
+
+
+class RecordWriter:
+    """The record of one execution; every event is on disk when `write` returns.
+
+    Parameters
+    ----------
+    path
+        A new file (`AttemptDir.record`); its parents are made.
+
+    Raises
+    ------
+    RunError
+        The file exists: another execution has the same name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        try:
+            self._descriptor = os.open(path, flags, 0o666)
+        except FileExistsError:
+            raise RunError(f"{path}: exists already; a record has one writer") from None
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event with the time of writing; `StorageFullError` when it does not fit."""
+        append_line(self._descriptor, json_line({"event": event, "time": utc_now(), **fields}))
+
+    def close(self) -> None:
+        """Close the file; nothing more can be written."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_record(path: Path) -> list[dict[str, Any]]:
+    """The events of one execution; an unfinished last line is ignored.
+
+    Raises
+    ------
+    RunError
+        Any other line that is not a JSON object.
+    """
+    return parse_lines(path.read_bytes(), path)
+
+
+def read_records(attempt: AttemptDir) -> dict[int, list[list[dict[str, Any]]]]:
+    """Every record of an attempt: slot → its executions → their events."""
+    records: dict[int, list[list[dict[str, Any]]]] = {}
+    for slot, path in sorted(_record_files(attempt)):
+        records.setdefault(slot, []).append(read_record(path))
+    return records
+
+
+def _record_files(attempt: AttemptDir) -> Iterator[tuple[int, Path]]:
+    if not attempt.records_root.is_dir():
+        return
+    for bucket in attempt.records_root.iterdir():
+        for path in bucket.iterdir():
+            if match := RECORD_NAME.fullmatch(path.name):
+                yield int(match[1]), path
+
+
+class RecordTail:
+    """Follows the records of an attempt that is being worked on, for progress."""
+
+    def __init__(self, attempt: AttemptDir) -> None:
+        self._attempt = attempt
+        self._read: dict[Path, int] = {}  # bytes of each file that were returned
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """The events written since the last call, each file's in order."""
+        return [
+            event for _, path in sorted(_record_files(self._attempt)) for event in self._more(path)
+        ]
+
+    def _more(self, path: Path) -> list[dict[str, Any]]:
+        seen = self._read.get(path, 0)
+        if path.stat().st_size <= seen:
+            return []
+        with path.open("rb") as file:
+            file.seek(seen)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        self._read[path] = seen + len(complete)
+        return parse_lines(complete, path)

@@ -1,0 +1,1 @@
+"""submit and resubmit: what an attempt would send, and running it here."""

@@ -1,0 +1,183 @@
+"""An attempt run on this machine: written down, watched, and given up when nothing can work."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from slidearray.core.classes import FailureClass
+from slidearray.core.exits import ExitCode
+from slidearray.core.policy import State, breaker
+from slidearray.errors import RunError
+from slidearray.schedulers.dialect import dialect_for
+from slidearray.schedulers.limits import local_window
+from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
+from slidearray.storage.files import remove_partials, write_text
+from slidearray.storage.journal import Journal
+from slidearray.storage.records import RecordTail
+from slidearray.storage.rundir import read_document
+from slidearray.storage.slots import write_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from slidearray.core.policy import Event, SlotOutcome
+    from slidearray.core.profile import Profile
+    from slidearray.submitter.attempts import PreparedAttempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why an attempt was given up before its end."""
+
+    failure: FailureClass  # what slot after slot failed with
+    log: Path  # of the last of them
+
+
+def run_here(
+    prepared: PreparedAttempt, *, on_events: Callable[[list[Event]], None]
+) -> Stopped | None:
+    """Run an attempt's scripts on this machine and wait; the caller holds the run's lock.
+
+    Parameters
+    ----------
+    prepared
+        The attempt.
+    on_events
+        Called with the new events of its records, several times a second.
+
+    Returns
+    -------
+    Stopped or None
+        What slot after slot failed with, when that ended the attempt early.
+
+    Raises
+    ------
+    RunError
+        When another submitter has just begun the same attempt.
+    KeyboardInterrupt
+        When this process was told to end; every slot has ended by then.
+    """
+    journal = _write_attempt(prepared)
+    watch = _Watch(prepared, journal)
+    run_tasks(
+        _local_tasks(prepared),
+        window=_window(prepared.profile),
+        ended=watch.ended,
+        tick=lambda: on_events(watch.new_events()),
+    )
+    on_events(watch.new_events())
+    return watch.stopped
+
+
+class _Watch:
+    """What an attempt's slots do while they run: its journal, and the circuit breaker."""
+
+    def __init__(self, prepared: PreparedAttempt, journal: Journal) -> None:
+        self.stopped: Stopped | None = None
+        self._prepared = prepared
+        self._journal = journal
+        self._tail = RecordTail(prepared.folder)
+        self._last: dict[str, Event] = {}  # each slide's newest event
+        self._failures: list[FailureClass | None] = []  # of slots, in order of ending
+        self._any_done = False
+
+    def new_events(self) -> list[Event]:
+        """Events since the last call."""
+        events = self._tail.new_events()
+        self._last.update({event["slide_id"]: event for event in events if "slide_id" in event})
+        self._any_done |= any(event["event"] in (State.DONE, State.EMPTY) for event in events)
+        return events
+
+    def ended(self, slot: int, outcome: SlotOutcome | None) -> bool:
+        """Journal a slot's end; False when the attempt should start no further slot."""
+        self._journal.append("slot_ended", slot=slot, **(asdict(outcome) if outcome else {}))
+        self._failures.append(self._slot_failure(slot, outcome))
+        slots = len(self._prepared.slots)
+        failure = breaker(self._failures, slots, any_done=self._any_done)
+        if failure and not self.stopped:
+            self.stopped = Stopped(failure=failure, log=_log(self._prepared, slot))
+            self._journal.append("stopped", reason=f"slot after slot failed: {failure}")
+        return failure is None
+
+    def _slot_failure(self, slot: int, outcome: SlotOutcome | None) -> FailureClass | None:
+        """The class that all failures of a slot share; None when there is none, or several."""
+        if outcome and outcome.exit_code == ExitCode.SETUP_FAILED:
+            return FailureClass.SETUP_FAILED
+        events = [self._last.get(slide.slide_id) for slide in self._prepared.slots[slot].slides]
+        found = {_event_failure(event) for event in events if event} - {None}
+        return found.pop() if len(found) == 1 else None
+
+
+def _event_failure(event: Event) -> FailureClass | None:
+    match event["event"]:
+        case "failed":
+            return FailureClass(event["failure"])
+        case "slide_started":
+            return FailureClass.WORKER_ERROR  # its worker is gone
+        case "interrupted":
+            return FailureClass.INTERRUPTED
+    return None
+
+
+def _write_attempt(prepared: PreparedAttempt) -> Journal:
+    folder = prepared.folder
+    folder.root.parent.mkdir(exist_ok=True)
+    try:
+        folder.root.mkdir()  # the mutex of a new attempt
+    except FileExistsError as error:
+        raise RunError(
+            f"{folder.root}: another submitter began this attempt just now; "
+            f"`slidearray status {prepared.run.root}` shows it"
+        ) from error
+    journal = Journal(folder.journal)
+    journal.append("intent", slots=len(prepared.slots), scheduler=prepared.profile.scheduler)
+    write_slots(folder.slots, prepared.slots)
+    for job, text in zip(prepared.jobs, prepared.scripts, strict=True):
+        write_text(folder.script(job.index), text)
+        folder.logs_dir(job.index).mkdir(parents=True, exist_ok=True)
+    _sweep(prepared)
+    journal.append("committed")
+    journal.append("released")
+    return journal
+
+
+def _sweep(prepared: PreparedAttempt) -> None:
+    """Remove what killed executions left half-written: under the lock nobody writes these now."""
+    (output,) = read_document(prepared.run).outputs
+    for slot in prepared.slots:
+        for slide in slot.slides:
+            path = prepared.run.feature_file(
+                output.label, cohort=slide.cohort, slide_id=slide.slide_id
+            )
+            remove_partials(path)
+
+
+def _log(prepared: PreparedAttempt, slot: int) -> Path:
+    """The log of a slot: of its place in the array it belongs to."""
+    job = next(job for job in reversed(prepared.jobs) if job.offset <= slot)
+    return prepared.folder.log(job.index, slot - job.offset)
+
+
+def _window(profile: Profile) -> int:
+    window = local_window(profile.cpus_per_task)
+    return min(window, profile.max_running) if profile.max_running else window
+
+
+def _local_tasks(prepared: PreparedAttempt) -> list[LocalTask]:
+    dialect = dialect_for(prepared.profile)
+    environment = clean_environment(os.environ)
+    return [
+        LocalTask(
+            slot=job.offset + task,
+            script=prepared.folder.script(job.index),
+            arguments=tuple(dialect.task_arguments(job, task)),
+            environment={**environment, **dialect.task_environment(job, task)},
+            walltime_s=job.shape.walltime_s,
+            log=prepared.folder.log(job.index, task),
+        )
+        for job in prepared.jobs
+        for task in range(job.count)
+    ]

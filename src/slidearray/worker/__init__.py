@@ -1,0 +1,1 @@
+"""One array task: a light supervisor and the child that does the work."""

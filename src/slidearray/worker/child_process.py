@@ -1,0 +1,122 @@
+"""The child as the supervisor sees it: a process, a pipe to it and a pipe from it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from slidearray import command
+from slidearray.worker.channel import Inbox, Message, send
+from slidearray.worker.limits import child_environment
+
+if TYPE_CHECKING:
+    from slidearray.storage.rundir import RunDir
+
+#: The supervisor alone decides when the child ends.
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class ChildProcess:
+    """A child that was started, until it is closed.
+
+    Parameters
+    ----------
+    run
+        The run that it works for.
+    token
+        Names this execution in the child's temporary files.
+    cpus
+        How many threads it may use.
+
+    Raises
+    ------
+    OSError
+        It cannot be started.
+    """
+
+    def __init__(self, run: RunDir, *, token: str, cpus: int) -> None:
+        requests, self._requests = os.pipe()
+        events, events_end = os.pipe()
+        self.inbox = Inbox(events)
+        try:
+            self._process = command.start(
+                _argv(run, token=token, cpus=cpus, fds=(requests, events_end)),
+                env=child_environment(os.environ, cpus=cpus),
+                pass_fds=(requests, events_end),
+                parent_death_signal=signal.SIGKILL,
+                ignore=IGNORED,
+            )
+        except OSError:
+            self._close_pipes()
+            raise
+        finally:
+            os.close(requests)
+            os.close(events_end)
+
+    def send(self, message: Message) -> None:
+        """Hand it a message; one that cannot take it has died, which `exit_code` will tell."""
+        try:
+            send(self._requests, message)
+        except BrokenPipeError:
+            pass
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it lives; negative when a signal ended it."""
+        return self._process.poll()
+
+    def no_more(self) -> None:
+        """Let it end by itself: there will be no further message."""
+        os.close(self._requests)
+        self._requests = -1
+
+    def kill(self, *, within_s: float) -> None:
+        """End it now and let go of it; a process stuck in the kernel is not waited for longer."""
+        self._process.kill()
+        command.wait(self._process, seconds=within_s)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        self.inbox.close()
+        if self._requests >= 0:
+            os.close(self._requests)
+
+
+class Crew:
+    """Starts children for one execution, and clears away what dead ones left behind."""
+
+    def __init__(self, run: RunDir, *, token: str, groups: ControlGroups) -> None:
+        self._run = run
+        self._token = token
+        self._labels = [output.label for output in read_document(run).outputs]
+        self.groups = groups
+        self.limits = limits_here(groups, affinity=os.sched_getaffinity(0), environ=os.environ)
+
+    def start(self) -> ChildProcess:
+        return ChildProcess(self._run, token=self._token, cpus=self.limits.cpus)
+
+    def clear(self, slide: SlotSlide) -> None:
+        """Remove the unfinished files of a slide whose child is dead."""
+        for label in self._labels:
+            remove_partials(
+                self._run.feature_file(label, cohort=slide.cohort, slide_id=slide.slide_id)
+            )
+
+
+def how_it_ended(exit_code: int) -> str:
+    """An exit code of `subprocess` in words."""
+    if exit_code >= 0:
+        return f"ended by itself with exit code {exit_code}"
+    try:
+        name = f" ({signal.Signals(-exit_code).name})"
+    except ValueError:  # a real-time signal
+        name = ""
+    return f"was ended by signal {-exit_code}{name}"
+
+
+def _argv(run: RunDir, *, token: str, cpus: int, fds: tuple[int, int]) -> list[str]:
+    # faulthandler: a crash in native code leaves the Python line that called it in the log.
+    python = [sys.executable, "-X", "faulthandler", "-m", "slidearray.worker.child"]
+    return [*python, str(run.root), str(run.project), token, str(cpus), str(fds[0]), str(fds[1])]

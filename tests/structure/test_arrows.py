@@ -1,0 +1,180 @@
+"""Arrows between the parts point down only; some libraries live in one room."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.structure.conftest import Source
+
+ROOMS = {"schedulers", "slides", "encoders", "storage", "report"}
+FLOORS = {"errors": 0, "core": 1, "command": 1, "cli": 4, "__main__": 5}  # rooms 2, stages 3
+ROOM_FLOOR, STAGE_FLOOR = 2, 3
+
+# The public names of the package, and a type in an error's signature: neither is loaded with it.
+ADMITTED = {
+    ("slidearray", "slidearray.storage.store"),
+    ("slidearray.errors", "slidearray.core.classes"),
+}
+
+ONE_ROOM = {
+    "openslide": "slidearray.slides",
+    "tifffile": "slidearray.slides",
+    "h5py": "slidearray.storage",
+    "submitit": "slidearray.schedulers",
+    "subprocess": "slidearray.command",
+}
+
+LIGHT = {
+    "slidearray",
+    "slidearray.errors",
+    "slidearray.command",
+    "slidearray.core",
+    "slidearray.core.exits",
+    "slidearray.core.classes",
+    "slidearray.core.recipe",
+    "slidearray.core.ids",
+    "slidearray.storage",
+    "slidearray.storage.files",
+    "slidearray.storage.rundir",
+    "slidearray.storage.records",
+    "slidearray.storage.slots",
+    "slidearray.storage.journal",
+    "slidearray.worker",
+    "slidearray.worker.supervisor",
+    "slidearray.worker.limits",
+    "slidearray.cli",
+    "slidearray.cli.main",
+}
+
+STARTS_PROGRAMS = ("system", "popen", "spawn", "posix_spawn", "exec", "fork")
+
+
+def part(module: str) -> str:
+    """`core` of `slidearray.core.ids`: the room, or the name of a top-level module."""
+    names = module.split(".")
+    return names[1] if len(names) > 1 else ""
+
+
+def floor(name: str) -> int:
+    """How high a part stands."""
+    return FLOORS.get(name, ROOM_FLOOR if name in ROOMS else STAGE_FLOOR)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def arrows(sources: dict[str, Source]) -> list[tuple[str, str]]:
+    """Pairs of our own modules, importer first, late and type-only imports included."""
+    ours = [
+        (source.name, target)
+        for source in sources.values()
+        for target in sorted(source.imports)
+        if within(target, "slidearray") and target != "slidearray"
+    ]
+    return sorted(set(ours) - ADMITTED)
+
+
+def test_arrows_point_down_only(sources: dict[str, Source]) -> None:
+    upward = [
+        f"{importer} -> {target}"
+        for importer, target in arrows(sources)
+        if part(importer) != part(target) and floor(part(importer)) <= floor(part(target))
+    ]
+    assert upward == []
+
+
+def test_core_stands_on_errors_alone(sources: dict[str, Source]) -> None:
+    below = {part(target) for importer, target in arrows(sources) if part(importer) == "core"}
+    assert below <= {"core", "errors"}
+
+
+def test_core_uses_no_library_that_touches_the_world(sources: dict[str, Source]) -> None:
+    allowed = {"numpy", "pydantic", "pydantic_core", "jinja2", "slidearray"}
+    foreign = {
+        f"{source.name}: {name}"
+        for source in sources.values()
+        if part(source.name) == "core"
+        for name in source.imports
+        if name.split(".")[0] not in allowed | set(sys.stdlib_module_names)
+    }
+    assert foreign == set()
+
+
+def test_only_the_version_is_taken_from_the_package_itself(sources: dict[str, Source]) -> None:
+    taken = {
+        f"{source.name}: {alias.name}"
+        for source in sources.values()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "slidearray"
+        for alias in node.names
+        if f"slidearray.{alias.name}" not in sources and alias.name != "__version__"
+    }
+    assert taken == set()
+
+
+def test_no_import_is_relative(sources: dict[str, Source]) -> None:
+    relative = {
+        source.name
+        for source in sources.values()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    }
+    assert relative == set()
+
+
+@pytest.mark.parametrize(("library", "home"), sorted(ONE_ROOM.items()))
+def test_a_library_is_imported_in_one_room(
+    sources: dict[str, Source], library: str, home: str
+) -> None:
+    strangers = [
+        source.name
+        for source in sources.values()
+        if any(within(name, library) for name in source.imports_when_run)
+        and not within(source.name, home)
+    ]
+    assert strangers == []
+
+
+def test_no_module_but_command_starts_a_program(sources: dict[str, Source]) -> None:
+    starters = {
+        f"{source.name}: os.{node.attr}"
+        for source in sources.values()
+        if source.name != "slidearray.command"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"os", "asyncio", "pty"}
+        and node.attr.startswith(STARTS_PROGRAMS)
+    }
+    assert starters == set()
+
+
+def test_every_light_module_exists(sources: dict[str, Source]) -> None:
+    assert sorted(LIGHT - sources.keys()) == []
+
+
+def test_light_modules_load_the_standard_library_only(sources: dict[str, Source]) -> None:
+    heavy = {
+        f"{name}: {imported}"
+        for name in LIGHT
+        for imported in sources[name].imports_at_start
+        if imported.split(".")[0] not in sys.stdlib_module_names and imported not in LIGHT
+    }
+    assert heavy == set()
+
+
+def test_packages_hold_nothing_but_a_docstring(sources: dict[str, Source]) -> None:
+    full = [
+        source.name
+        for source in sources.values()
+        if source.path.name == "__init__.py" and source.name != "slidearray"
+        for statement in source.tree.body[1:]
+        if ast.unparse(statement) != "from __future__ import annotations"
+    ]
+    assert full == []
