@@ -42,7 +42,7 @@ $(INSTALLED): pyproject.toml
 # Each folder of slides gets a demo of its own: a run directory is frozen.
 demo: $(INSTALLED)
 	@if [ -n "$$DEMO_SLIDES" ]; then \
-	  name=$$(basename -- "$$(realpath -e -- "$$DEMO_SLIDES")"); \
+	  name=$$(basename -- "$$(realpath -m -- "$$DEMO_SLIDES")"); \
 	  set -- "demo/own-$$name" --slides "$$DEMO_SLIDES"; \
 	else \
 	  set -- demo/synthetic; \

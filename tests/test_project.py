@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,11 +9,17 @@ import pytest
 from slidearray.core.config import parse_config
 from slidearray.core.profile import parse_profile
 from slidearray.errors import SlidearrayError
-from slidearray.project import FOLDERS, init_project, make_demo
+from slidearray.project import FOLDERS, DemoProject, init_project, make_demo
 from slidearray.storage.yamls import read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoProject:
+    """A demo on synthetic slides. Read only."""
+    return make_demo(tmp_path_factory.mktemp("demo") / "a demo")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -105,24 +113,26 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
         init_project(tmp_path / "models")
 
 
-def test_a_demo_holds_slides_and_a_valid_config_for_them(tmp_path: Path) -> None:
-    demo = make_demo(tmp_path / "demo")
+def test_a_demo_holds_slides_and_a_valid_config_for_them(demo: DemoProject) -> None:
     slides = sorted(demo.slides.rglob("*.svs"))
-    assert demo.slides == tmp_path / "demo" / "raw_slides"
+    assert demo.slides == demo.folder / "raw_slides"
     assert len(slides) == 4
     assert len({path.parent for path in slides}) == 2
     config = parse_config(read_yaml(demo.config), source="demo")
-    assert (config.run_dir, config.tile_spec().mpp) == ("runs/demo", 0.5)
+    assert (config.run_dir, config.tile_spec().mpp) == ("runs/demo", Fraction(1, 2))
     assert demo.manifest == demo.folder / config.manifest
     assert not list(demo.folder.glob(".demo-*"))
 
 
-def test_a_demo_that_was_stopped_half_way_is_made_whole(tmp_path: Path) -> None:
-    whole = contents(make_demo(tmp_path / "whole").folder)
-    half = make_demo(tmp_path / "half")
-    half.config.unlink()
-    next(half.slides.rglob("*.svs")).unlink()
-    assert contents(make_demo(tmp_path / "half").folder) == whole
+def test_a_demo_that_was_stopped_half_way_is_made_whole(demo: DemoProject, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(demo.folder, half)
+    (half / "slidearray.yaml").unlink()
+    gone, kept, *_ = sorted(half.rglob("*.svs"))
+    gone.unlink()
+    kept.write_text("somebody's own file")
+    whole = contents(demo.folder) | {str(kept.relative_to(half)): b"somebody's own file"}
+    assert contents(make_demo(half).folder) == whole
 
 
 def test_a_demo_in_a_project_that_is_there_changes_none_of_its_files(tmp_path: Path) -> None:

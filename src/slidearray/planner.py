@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.classes import Rejected
 from slidearray.core.cost import Cost, predict
+from slidearray.core.ids import safe_name
 from slidearray.core.recipe import Recipe
 from slidearray.core.sharding import pack, shard_count
 from slidearray.encoders.contract import load_encoder
@@ -189,7 +190,7 @@ def _output(config: Config, *, project: Path) -> Output:
     loaded = load_encoder(config.encoder.name, config.encoder.options, root=project)
     recipe = Recipe(tiles=config.tile_spec(), tissue=config.tissue_spec(), encoder=loaded.spec)
     return Output(
-        label=config.encoder.label or loaded.label,
+        label=config.encoder.label or safe_name(loaded.encoder.name),
         recipe=recipe.to_json(),
         recipe_digest=recipe.digest,
         feature_dim=loaded.spec.feature_dim,

@@ -21,7 +21,7 @@ CONFIG_NAME = "slidearray.yaml"
 MANIFEST_NAME = "metadata/slide_manifest.csv"
 SLIDES_FOLDER = "raw_slides"
 
-_RUN_DIR = "runs/he-20x"
+_RUN_DIR = "runs/first"
 _DEMO_RUN_DIR = "runs/demo"
 
 #: One line for each folder: what goes there, and what writes it.
@@ -56,7 +56,7 @@ _CONFIG = """\
 version: 1
 
 manifest: metadata/slide_manifest.csv   # made by `slidearray manifest build`
-run_dir: runs/he-20x                    # made by `slidearray plan`; another plan, another folder
+run_dir: runs/first                     # made by `slidearray plan`; another plan, another folder
 
 tiles:
   tile_size: 256        # pixels at the resolution below

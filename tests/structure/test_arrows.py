@@ -29,27 +29,20 @@ ONE_ROOM = {
     "subprocess": "slidearray.command",
 }
 
-LIGHT = {
-    "slidearray",
-    "slidearray.errors",
-    "slidearray.command",
-    "slidearray.core",
-    "slidearray.core.exits",
-    "slidearray.core.classes",
-    "slidearray.core.recipe",
-    "slidearray.core.ids",
-    "slidearray.storage",
-    "slidearray.storage.files",
-    "slidearray.storage.rundir",
-    "slidearray.storage.records",
-    "slidearray.storage.slots",
-    "slidearray.storage.journal",
-    "slidearray.worker",
-    "slidearray.worker.supervisor",
-    "slidearray.worker.limits",
-    "slidearray.cli",
-    "slidearray.cli.main",
-}
+# What a job script starts, and what every other command starts with.
+LIGHT = ("slidearray.__main__", "slidearray.cli.work", "slidearray.worker.supervisor")
+
+# The child, and what it loads once it can tell what is missing.
+CHILD = (
+    "slidearray.worker.child",
+    "slidearray.worker.slide_job",
+    "slidearray.encoders.color_texture",
+)
+
+# Heavy, and of no use to a process that reads tiles.
+NOT_IN_THE_CHILD = {
+    "jinja2", "pandas", "pydantic", "rich", "submitit", "torch", "typer", "yaml",
+}  # fmt: skip
 
 STARTS_PROGRAMS = ("system", "popen", "spawn", "posix_spawn", "exec", "fork")
 
@@ -155,18 +148,44 @@ def test_no_module_but_command_starts_a_program(sources: dict[str, Source]) -> N
     assert starters == set()
 
 
-def test_every_light_module_exists(sources: dict[str, Source]) -> None:
-    assert sorted(LIGHT - sources.keys()) == []
+def loaded(sources: dict[str, Source], *roots: str) -> list[Source]:
+    """Our modules that are loaded with `roots`, and they themselves."""
+    seen: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in sources and name not in seen:
+            seen.add(name)
+            waiting += [name.rpartition(".")[0], *sources[name].imports_at_start]
+    return [sources[name] for name in sorted(seen)]
 
 
-def test_light_modules_load_the_standard_library_only(sources: dict[str, Source]) -> None:
+def test_the_supervisor_and_the_command_line_load_the_standard_library_only(
+    sources: dict[str, Source],
+) -> None:
     heavy = {
-        f"{name}: {imported}"
-        for name in LIGHT
-        for imported in sources[name].imports_at_start
-        if imported.split(".")[0] not in sys.stdlib_module_names and imported not in LIGHT
+        f"{source.name}: {name}"
+        for source in loaded(sources, *LIGHT)
+        for name in source.imports_at_start
+        if name.split(".")[0] not in {"slidearray", *sys.stdlib_module_names}
     }
     assert heavy == set()
+
+
+def test_the_child_loads_nothing_that_reading_tiles_does_not_need(
+    sources: dict[str, Source],
+) -> None:
+    heavy = {
+        f"{source.name}: {name}"
+        for source in loaded(sources, *CHILD)
+        for name in source.imports_at_start
+        if name.split(".")[0] in NOT_IN_THE_CHILD
+    }
+    assert heavy == set()
+
+
+def test_the_entry_points_of_the_worker_exist(sources: dict[str, Source]) -> None:
+    assert sources.keys() >= {*LIGHT, *CHILD}
 
 
 def test_packages_hold_nothing_but_a_docstring(sources: dict[str, Source]) -> None:

@@ -57,10 +57,22 @@ def reduce_shown(run: RunDir, *, allow_missing: bool) -> ReduceReport:
             allow_missing=allow_missing,
             progress=update,
         )
+    if report.missing:
+        console().print(f"{len(report.missing)} slides have no features:")
+        print_listing(
+            ("slide_id", "class", "reason"),
+            [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
+        )
+    if report.store is None:
+        console().print(
+            f"no store written: `slidearray resubmit {run.root}` sends what may go again, "
+            "--allow-missing writes a store that lists what is not in it"
+        )
+        return report
     console().print(
         f"store {report.store} ({size_text(report.store.stat().st_size)}): "
         f"{report.slides} slides, {report.tiles} tiles"
-        + ("" if report.complete else f"; not complete: {len(report.missing)} slides are missing")
+        + ("" if report.complete else f"; not complete, {len(report.missing)} slides are missing")
     )
     console().print(
         f"  from slidearray import FeatureStore\n  store = FeatureStore({str(report.store)!r})"

@@ -107,4 +107,4 @@ def _print_preview(prepared: PreparedAttempt | None) -> int:
 
 def _shown(argv: tuple[str, ...]) -> str:
     """An argv as one would type it; an id that is not known yet stays readable."""
-    return " ".join(part if "{array id}" in part else shlex.quote(part) for part in argv)
+    return " ".join(part if "{" in part else shlex.quote(part) for part in argv)

@@ -163,7 +163,7 @@ class Config(Section):
         }
     )
 
-    version: Literal[1] = key("1")
+    version: int = key("1", ge=1, le=1)
     manifest: Text = key("path of a CSV file")
     run_dir: Text = key("path of a folder that `plan` makes")
     tiles: TilesConfig = key("")

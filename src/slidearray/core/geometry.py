@@ -62,7 +62,7 @@ class TileGrid:
     @property
     def resampled(self) -> bool:
         """Whether the pixels read have to be averaged down to `tile_size`."""
-        return self.extent != (self.tile_size, self.tile_size) or self.scale != self.downsample
+        return self.scale != self.downsample
 
     @property
     def patch_size_level0(self) -> int:

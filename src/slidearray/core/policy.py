@@ -254,10 +254,10 @@ def _finding(slide_id: str, history: SlotHistory) -> _Finding:
             return _Finding(state=State(event["event"]), result=event)
     for failure in sorted(PERMANENT & failures.keys()):
         return _failure(failure, failures[failure])
-    if history.alive and last == "slide_started":
-        return _Finding(state=State.RUNNING)
-    if history.alive and not failures:
-        return _Finding(state=State.PENDING)
+    if history.alive and own and _failed(own[-1]):
+        return _failure(_class_of(own[-1]), own[-1].get("reason", ""))
+    if history.alive:
+        return _Finding(state=State.RUNNING if last == "slide_started" else State.PENDING)
     return (
         _stopped(history, failures)
         or _ended_by_scheduler(history, failures, caught=last in ("slide_started", "interrupted"))
@@ -274,7 +274,7 @@ def _stopped(history: SlotHistory, failures: dict[FailureClass, str]) -> _Findin
     if outcome and outcome.exit_code == ExitCode.STORAGE_FULL and not failures:
         # A full file system may have refused the record too.
         return _failure(FailureClass.STORAGE_FULL, "the worker could not write (exit code 74)")
-    if history.cancelled and not history.alive:
+    if history.cancelled:
         return _failure(FailureClass.CANCELLED, "the attempt was cancelled")
     return None
 
@@ -299,7 +299,7 @@ def _ended_by_itself(
 ) -> _Finding | None:
     """The setup failed, or the worker wrote what happened."""
     facts, outcome = history.facts, history.outcome
-    if facts.setup_fault is not None and not history.alive:
+    if facts.setup_fault is not None:
         return _failure(FailureClass.SETUP_FAILED, facts.setup_fault)
     if outcome and outcome.exit_code in _NEVER_RAN and not facts.started:
         return _failure(
@@ -329,7 +329,7 @@ def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Findin
 def _end(outcome: SlotOutcome) -> str:
     """The way a process ended, in words."""
     number = -outcome.exit_code if outcome.exit_code < 0 else outcome.exit_code - 128
-    known = number in signal.valid_signals() and number in list(signal.Signals)
+    known = number in set(signal.Signals)
     name = f"{number} ({signal.Signals(number).name})" if known else str(number)
     if outcome.exit_code < 0:
         return f"signal {name}"
@@ -343,7 +343,7 @@ def _failed(event: Event) -> bool:
 def _class_of(event: Event) -> FailureClass:
     """The class of a `failed` event; one that this version does not know is `worker_error`."""
     try:
-        return FailureClass(event["failure"])
+        return FailureClass(event.get("failure"))
     except ValueError:
         return FailureClass.WORKER_ERROR
 
@@ -374,5 +374,5 @@ def _next_slot(v: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bool]:
 
 
 def _times(amount: int, factor: float) -> int:
-    # Rounded first: 10 * 1.1 is 11.000000000000002, which is 11 and not 12.
+    # Rounded first: 100 * 1.1 is 110.00000000000001, which is meant as 110.
     return math.ceil(round(amount * factor, 6))

@@ -96,7 +96,7 @@ def _setup_line(line: str) -> str:
     return line
 
 
-Path = Annotated[str, AfterValidator(plain)]
+Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, AfterValidator(_directive_value)]
 Walltime = Annotated[str, BeforeValidator(_minutes_as_time), AfterValidator(_time)]
 Memory = Annotated[str, AfterValidator(_amount)]
@@ -130,8 +130,8 @@ class Profile(Section):
         }
     )
 
-    version: Literal[1] = key("1")
-    name: Path = key("a name for messages; the file's when it is left out")
+    version: int = key("1", ge=1, le=1)
+    name: Text = key("a name for messages; the file's when it is left out")
     scheduler: Literal["slurm", "local"] = key("slurm or local", later=("pbs",))
     walltime: Walltime = key('"HH:MM:SS", "D-HH:MM:SS" or a whole number of minutes')
     cpus_per_task: int = key("a whole number from 1 to 4096", default=1, ge=1, le=4096)
@@ -143,8 +143,8 @@ class Profile(Section):
     setup: tuple[Line, ...] = key(
         "a list of shell commands of one line each", default=(), strict=False
     )
-    python: Path | None = key("path of a Python interpreter", default=None)
-    template: Path | None = key("path of a job-script template", default=None)
+    python: Text | None = key("path of a Python interpreter", default=None)
+    template: Text | None = key("path of a job-script template", default=None)
 
     @property
     def walltime_s(self) -> int:

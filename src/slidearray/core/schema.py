@@ -132,9 +132,9 @@ def _why(section: type[Section], field: str, detail: ErrorDetails) -> str:
     """Why a value is refused, and what is accepted instead."""
     accepted = f"; accepted: {_accepted(section, field)}"
     extra = section.model_fields[field].json_schema_extra
-    later = extra.get("later", ()) if isinstance(extra, dict) else ()
+    later: Any = extra.get("later", ()) if isinstance(extra, dict) else ()
     value = detail["input"]
-    if isinstance(later, tuple) and any(value == each or type(value) is each for each in later):
+    if any(value == each or type(value) is each for each in later):
         return f", which is not in this version{accepted}"
     reason = detail["ctx"]["error"] if detail["type"] == "value_error" else ""
     return f": {reason}{accepted}" if str(reason) else accepted

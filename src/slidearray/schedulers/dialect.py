@@ -30,23 +30,11 @@ class Dialect(Protocol):
     ) -> list[ArrayJob]:
         """Jobs for all slots of an attempt; ``shapes[k]`` is slot k's, equal ones together."""
 
-    def submit_command(self, script: Path, *, after: str | None) -> list[str]:
-        """Arguments that submit a script, held, to run once the job `after` has ended.
+    def submission(self, job: ArrayJob, script: Path) -> list[list[str]]:
+        """Arguments of the commands that submit a job, in order; ids not known yet in braces."""
 
-        Raises
-        ------
-        RunError
-            When there is nothing to submit to.
-        """
-
-    def release_command(self, job_id: str) -> list[str]:
-        """Arguments that let a held job go.
-
-        Raises
-        ------
-        RunError
-            When there is nothing to submit to.
-        """
+    def task_arguments(self, job: ArrayJob, task: int) -> list[str]:
+        """Arguments that the script is given in a job's task `task`, counted from 0."""
 
     def task_environment(self, job: ArrayJob, task: int) -> dict[str, str]:
         """What the scheduler would set in a job's task `task`, counted from 0."""

@@ -44,14 +44,17 @@ class SlurmDialect:
             for job, share in zip(jobs, shares, strict=True)
         ]
 
-    def submit_command(self, script: Path, *, after: str | None) -> list[str]:
-        """`sbatch`, held, printing the id alone."""
-        dependency = [] if after is None else [f"--dependency=afterany:{after}"]
-        return ["sbatch", "--parsable", "--hold", *dependency, str(script)]
+    def submission(self, job: ArrayJob, script: Path) -> list[list[str]]:
+        """`sbatch`, held and printing the id alone, then `scontrol release` of all its tasks."""
+        after = [] if job.after is None else [f"--dependency=afterany:{{array id of {job.after}}}"]
+        return [
+            ["sbatch", "--parsable", "--hold", *after, str(script)],
+            ["scontrol", "release", "{array id}"],
+        ]
 
-    def release_command(self, job_id: str) -> list[str]:
-        """`scontrol release`: all tasks of an array."""
-        return ["scontrol", "release", job_id]
+    def task_arguments(self, job: ArrayJob, task: int) -> list[str]:
+        """None: the script takes its slot from the array."""
+        return []
 
     def task_environment(self, job: ArrayJob, task: int) -> dict[str, str]:
         """Variables of a batch script, with ids that no two tasks of an attempt share."""

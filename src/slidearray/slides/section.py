@@ -41,12 +41,13 @@ class Section:
         self.width, self.height = width, height
         shape = (height // CELL + 2, width // CELL + 2)
         self._tissue_map = _islands(rng, shape)
-        self._density_map = np.clip(_smooth_noise(rng, shape, blobs=9) / 2 + 0.5, 0, 1)
+        density = _smooth_noise(rng, shape, blobs=9) / 2 + np.float32(0.5)
+        self._density_map = np.asarray(np.clip(density, 0, 1), np.float32)
         self._threshold = _threshold(self._tissue_map, tissue)
         strength = rng.uniform(0.8, 1.2, 2)
         sparse, crowded = (
             _texture(rng, radius=NUCLEUS_UM / mpp, spacing=spacing, strength=strength)
-            for spacing in (9.0, 3.2)
+            for spacing in (9.0, 3.2)  # radii between nuclei
         )
         self._sparse, self._crowded = sparse, crowded
         self._glass = _glass(rng)

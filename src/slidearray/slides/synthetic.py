@@ -1,4 +1,4 @@
-"""Made-up H&E slides: pyramidal tiled-JPEG BigTIFFs in Aperio's style, for the demo and for tests."""
+"""Made-up H&E slides: pyramids of JPEG tiles in Aperio's style, for the demo and for tests."""
 
 from __future__ import annotations
 

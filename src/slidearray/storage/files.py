@@ -48,15 +48,18 @@ def is_storage_full(error: BaseException) -> bool:
     return _errno(error) in FULL_ERRNOS
 
 
+def storage_fault(path: Path, error: BaseException) -> StorageFullError | None:
+    """`error` as a `StorageFullError` about `path`; None when it is another kind of error."""
+    if not is_storage_full(error):
+        return None
+    return StorageFullError(path, os.strerror(_errno(error) or 0), _free_bytes(path.parent))
+
+
 def _errno(error: BaseException) -> int | None:
     code = getattr(error, "errno", None)
     if code is None and (match := re.search(r"errno = (\d+)", str(error))):
         code = int(match[1])
     return code
-
-
-def _storage_full(path: Path, error: BaseException) -> StorageFullError:
-    return StorageFullError(path, os.strerror(_errno(error) or 0), _free_bytes(path.parent))
 
 
 def _free_bytes(folder: Path) -> int:
@@ -94,8 +97,8 @@ def published(path: Path, *, token: str = "") -> Iterator[Path]:
         partial.replace(path)
         _fsync_folder(path.parent)
     except (OSError, RuntimeError) as error:
-        if is_storage_full(error):
-            raise _storage_full(path, error) from error
+        if fault := storage_fault(path, error):
+            raise fault from error
         raise
     finally:
         with suppress(OSError):
@@ -135,6 +138,31 @@ def remove_partials(path: Path) -> None:
                 entry.unlink(missing_ok=True)
 
 
+def remove_dead_partials(path: Path) -> None:
+    """Remove what processes of this host that are gone left of `path`.
+
+    For a file that has several writers; it knows those whose token is an `execution_token`.
+    """
+    host = execution_token().split("-", 1)[1].rpartition("-")[0]
+    pattern = re.compile(
+        re.escape(_partial_stem(path)) + r"\d{8}T\d{12}Z-" + re.escape(host) + r"-(\d+)\.partial"
+    )
+    for entry in path.parent.iterdir():
+        if (match := pattern.fullmatch(entry.name)) and not process_exists(int(match[1])):
+            entry.unlink(missing_ok=True)
+
+
+def process_exists(pid: int) -> bool:
+    """Whether this host has a process of this id, as far as it can be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Publish a UTF-8 text file, line ends as given."""
     with published(path) as partial:
@@ -167,8 +195,8 @@ def _append(descriptor: int, text: str, *, name: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             os.ftruncate(descriptor, before)
-        if is_storage_full(error):
-            raise _storage_full(name, error) from error
+        if fault := storage_fault(name, error):
+            raise fault from error
         raise
 
 

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCALARS = {
-    "null": re.compile(r"~|null|Null|NULL|"),
-    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
-    "int": re.compile(r"[-+]?[0-9]+"),
-    "float": re.compile(
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
-    ),
-    "merge": re.compile("<<"),
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "merge": "<<",
 }
 
 
@@ -48,9 +47,8 @@ class _Loader(yaml.SafeLoader):
 
 
 for _name, _pattern in SCALARS.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern.pattern})$"), None
-    )
+    _tag, _whole = f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z")
+    _Loader.add_implicit_resolver(_tag, _whole, None)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
@@ -64,7 +62,7 @@ def read_yaml(path: Path) -> object:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        value: object = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
+        value: object = yaml.load(text, Loader=_Loader)
         json.dumps(value, default=str)  # a mapping that holds itself would never end
     except OSError as err:
         raise ConfigError(f"{path}: cannot be read: {err.strerror or err}") from None

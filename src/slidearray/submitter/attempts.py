@@ -6,8 +6,9 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from slidearray.core.classes import FailureClass
 from slidearray.core.config import parse_config
-from slidearray.core.policy import Resend, resend
+from slidearray.core.policy import Resend, State, resend
 from slidearray.core.profile import parse_profile
 from slidearray.core.rendering import render
 from slidearray.core.sharding import pack, shard_count
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slidearray.core.classes import FailureClass
     from slidearray.core.config import Config
+    from slidearray.core.policy import Verdict
     from slidearray.core.profile import Profile
     from slidearray.core.shapes import Shape
     from slidearray.storage.ledger import Ledger
@@ -109,7 +110,11 @@ def next_attempt(
     sent = [
         again
         for slide_id, verdict in ledger.verdicts.items()
-        if (again := resend(slide_id, verdict, retry=retry, include=include, by_hand=by_hand))
+        if (
+            again := resend(
+                slide_id, _as_found(run, verdict), retry=retry, include=include, by_hand=by_hand
+            )
+        )
     ]
     if not sent:
         return None
@@ -149,6 +154,25 @@ def run_profile(run: RunDir) -> Profile:
     document = read_document(run)
     return parse_profile(
         document.profile, source=str(run.document), name=str(document.profile["name"])
+    )
+
+
+def _as_found(run: RunDir, verdict: Verdict) -> Verdict:
+    """`verdict`, unless the file that it promises is gone or has another size: `lost` then."""
+    if verdict.result is None:
+        return verdict
+    file = verdict.result["file"]
+    try:
+        size = (run.root / file["path"]).stat().st_size
+    except OSError:
+        size = None
+    if size == file["size"]:
+        return verdict
+    return replace(
+        verdict,
+        state=State.FAILED,
+        failure=FailureClass.LOST,
+        reason=f"{file['path']}: its record says {file['size']} bytes, found {size or 'no file'}",
     )
 
 

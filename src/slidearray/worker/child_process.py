@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from slidearray import command
+from slidearray.storage.files import remove_partials
+from slidearray.storage.rundir import read_document
 from slidearray.worker.channel import Inbox, Message, send
-from slidearray.worker.limits import child_environment
+from slidearray.worker.limits import child_environment, limits_here
 
 if TYPE_CHECKING:
     from slidearray.storage.rundir import RunDir
+    from slidearray.storage.slots import SlotSlide
+    from slidearray.worker.limits import ControlGroups
 
 #: The supervisor alone decides when the child ends.
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -57,10 +62,8 @@ class ChildProcess:
 
     def send(self, message: Message) -> None:
         """Hand it a message; one that cannot take it has died, which `exit_code` will tell."""
-        try:
+        with suppress(BrokenPipeError):
             send(self._requests, message)
-        except BrokenPipeError:
-            pass
 
     @property
     def exit_code(self) -> int | None:
@@ -85,7 +88,17 @@ class ChildProcess:
 
 
 class Crew:
-    """Starts children for one execution, and clears away what dead ones left behind."""
+    """Starts children for one execution, and clears away what dead ones left behind.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    token
+        Names the execution.
+    groups
+        Control groups that limit it.
+    """
 
     def __init__(self, run: RunDir, *, token: str, groups: ControlGroups) -> None:
         self._run = run
@@ -95,6 +108,7 @@ class Crew:
         self.limits = limits_here(groups, affinity=os.sched_getaffinity(0), environ=os.environ)
 
     def start(self) -> ChildProcess:
+        """Start a child; `OSError` when that cannot be done."""
         return ChildProcess(self._run, token=self._token, cpus=self.limits.cpus)
 
     def clear(self, slide: SlotSlide) -> None:

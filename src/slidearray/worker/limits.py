@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 #: Set by SLURM, PBS (OpenPBS and Torque), LSF and Grid Engine inside a job.
 CPU_VARIABLES = ("SLURM_CPUS_PER_TASK", "NCPUS", "PBS_NUM_PPN", "LSB_DJOB_NUMPROC", "NSLOTS")
@@ -57,7 +57,9 @@ class ControlGroups:
         quotas = [
             *(_quota(_words(folder / "cpu.max")) for folder in self._unified),
             *(
-                _quota([*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us")])
+                _quota(
+                    [*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us")]
+                )
                 for folder in self._cpu
             ),
         ]
@@ -103,9 +105,7 @@ def limits_here(
         *([max(1, int(quota))] if quota is not None else []),
         *(granted for name in CPU_VARIABLES if (granted := _granted(environ, name))),
     ]
-    memory = [
-        limit for limit in (groups.memory_mb(), _granted(environ, MEMORY_VARIABLE)) if limit
-    ]
+    memory = [limit for limit in (groups.memory_mb(), _granted(environ, MEMORY_VARIABLE)) if limit]
     return Limits(cpus=min(cpus), memory_mb=min(memory, default=None))
 
 

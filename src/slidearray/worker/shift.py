@@ -50,7 +50,22 @@ class _SlotEnded(Exception):
 
 
 class Shift:
-    """One execution of one slot."""
+    """One execution of one slot.
+
+    Wherever it waits, it waits for whatever comes first: a message of the child, the child's end,
+    a signal, the deadline.
+
+    Parameters
+    ----------
+    crew
+        Starts the child, and starts another when one died.
+    record
+        Where every event is written before anything follows from it.
+    signals
+        What this process was told.
+    deadline
+        When work stops.
+    """
 
     def __init__(
         self, crew: Crew, *, record: RecordWriter, signals: Signals, deadline: Deadline
@@ -151,8 +166,10 @@ class Shift:
 
     def _wait(self, child: ChildProcess, *, seconds: float) -> None:
         """Until something happens: the child's end and our signals both show in `signals`."""
-        pipes = [] if child.inbox.closed else [child.inbox]
-        select.select([self._signals, *pipes], [], [], seconds)
+        fds = [self._signals.fileno()]
+        if not child.inbox.closed:
+            fds.append(child.inbox.fileno())
+        select.select(fds, [], [], seconds)
         self._signals.quiet()
 
     def _conclude(self, slide: SlotSlide, message: Message) -> None:
@@ -232,6 +249,6 @@ def _summary(slide: SlotSlide, event: str, message: Message) -> str:
 
 
 def log(line: str) -> None:
-    """One line to the log; a log that cannot be written must not end the work."""
+    """Print one line to the log; a log that cannot be written must not end the work."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)

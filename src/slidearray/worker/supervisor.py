@@ -1,42 +1,32 @@
 """work: one slot of one attempt, slide by slide, in a child that may crash.
 
 The supervisor owns signals, the deadline and the record, and loads nothing that touches pixels, so
-that no slide can end it. Wherever it waits, it waits for whatever comes first: a message of the
-child, the child's end, a signal, the deadline.
+that no slide can end it.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import select
-import signal
-import sys
-import time
-from contextlib import suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slidearray import __version__
-from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.errors import SlidearrayError, StorageFullError
-from slidearray.storage.files import execution_token, host_name, remove_partials, storage_fault
+from slidearray.storage.files import execution_token, host_name, storage_fault
 from slidearray.storage.records import RecordWriter
-from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import read_slot
-from slidearray.worker.child_process import ChildProcess, how_it_ended
-from slidearray.worker.limits import ControlGroups, limits_here
-from slidearray.worker.signals import DRAIN, Signals
+from slidearray.worker.child_process import Crew
+from slidearray.worker.deadline import Deadline
+from slidearray.worker.limits import ControlGroups
+from slidearray.worker.shift import Shift, log
+from slidearray.worker.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-    from typing import NoReturn
 
     from slidearray.storage.rundir import RunDir
-    from slidearray.storage.slots import SlotSlide
-    from slidearray.worker.channel import Message
+
 
 def supervise(
     run: RunDir,
@@ -74,23 +64,27 @@ def supervise(
         try:
             slides = read_slot(run.attempt(attempt).slots, slot).slides
             token = execution_token()
+            crew = Crew(run, token=token, groups=groups or ControlGroups())
             with RecordWriter(run.attempt(attempt).record(slot, token)) as record:
-                crew = Crew(run, token=token, groups=groups or ControlGroups())
                 record.write(
-                    "started",
-                    slot=slot,
-                    attempt=attempt,
-                    host=host_name(),
-                    pid=os.getpid(),
-                    walltime_s=walltime_s,
-                    versions={"slidearray": __version__, "python": platform.python_version()},
-                    **asdict(crew.limits),
+                    "started", slot=slot, attempt=attempt, walltime_s=walltime_s, **_here(crew)
                 )
                 code = Shift(crew, record=record, signals=signals, deadline=deadline).work(slides)
                 record.write("finished", exit_code=int(code))
                 return code
         except (SlidearrayError, OSError) as error:
             return _failed(error, run.root)
+
+
+def _here(crew: Crew) -> dict[str, Any]:
+    """Where and with what this execution works."""
+    return {
+        "host": host_name(),
+        "pid": os.getpid(),
+        "cpus": crew.limits.cpus,
+        "memory_mb": crew.limits.memory_mb,
+        "versions": {"slidearray": __version__, "python": platform.python_version()},
+    }
 
 
 def _failed(error: SlidearrayError | OSError, where: Path) -> ExitCode:

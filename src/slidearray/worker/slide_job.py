@@ -1,0 +1,232 @@
+"""One slide: from its file to its feature file, and what the record says of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slidearray.core.classes import FailureClass
+from slidearray.core.geometry import parse_mpp, tile_grid
+from slidearray.core.recipe import Recipe, slide_key
+from slidearray.encoders.contract import encode_checked, load_encoder
+from slidearray.errors import RunError, SlideError, StoreError
+from slidearray.slides.fingerprint import fingerprint
+from slidearray.slides.reader import OpenSlideReader, effective_override, interpolates, slide_shape
+from slidearray.slides.tiles import select_tiles, tile_batches
+from slidearray.storage.feature_file import (
+    FeatureData,
+    check_feature_file,
+    file_facts,
+    read_facts,
+    write_feature_file,
+)
+from slidearray.storage.rundir import read_document
+from slidearray.worker.faults import classified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from slidearray.core.geometry import SlideShape, TileGrid
+    from slidearray.core.recipe import EncoderSpec
+    from slidearray.slides.reader import SlideHeader
+    from slidearray.storage.feature_file import FileFacts
+    from slidearray.storage.rundir import Output, RunDir
+    from slidearray.storage.slots import SlotSlide
+    from slidearray.worker.channel import Message
+
+
+class SlideJob:
+    """Makes the feature files of one output, slide by slide.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    token
+        Names this execution in temporary files.
+
+    Raises
+    ------
+    RunError
+        The code or the encoder at hand would not make the features that were planned.
+    EncoderError
+        The encoder cannot be loaded.
+    """
+
+    def __init__(self, run: RunDir, *, token: str) -> None:
+        document = read_document(run)
+        (output,) = document.outputs
+        self._run = run
+        self._token = token
+        self._label = output.label
+        asked = document.config["encoder"]
+        self._batch_size = int(asked["batch_size"])
+        self._loaded = load_encoder(asked["name"], asked["options"], root=run.project)
+        self._recipe = _as_planned(output, encoder=self._loaded.spec, document=run.document)
+
+    def do(self, slide: SlotSlide) -> Message:
+        """Make a slide's feature file; whatever goes wrong is in the message, as a failure."""
+        began = time.perf_counter()
+        path = self._run.feature_file(self._label, cohort=slide.cohort, slide_id=slide.slide_id)
+        try:
+            result = self._result(slide, path)
+        except BaseException as error:  # of an encoder, which may raise anything
+            if not isinstance(error, SlideError):
+                with suppress(OSError):
+                    traceback.print_exc(file=sys.stderr)
+            failure, reason = classified(error, writing=path)
+            result = {"event": "failed", "failure": failure, "reason": reason}
+        seconds = round(time.perf_counter() - began, 3)
+        return {"slide_id": slide.slide_id, "seconds": seconds, **result}
+
+    def _result(self, slide: SlotSlide, path: Path) -> Message:
+        source = self._run.project / slide.path
+        with OpenSlideReader(source) as reader:
+            override = effective_override(reader.header, slide.mpp)
+            shape = slide_shape(reader.header, mpp_override=override)
+            grid = tile_grid(shape, self._recipe.tiles)
+            key = slide_key(
+                fingerprint=fingerprint(source),
+                mpp_override=override,
+                interpolated=interpolates(reader.header, grid.level),
+            )
+            if (finished := self._finished(path, key)) is not None:
+                return finished
+            features, coords, dropped = self._features(reader, grid)
+            header = reader.header
+        about = _about(header, shape, grid=grid)
+        data = FeatureData(
+            features=features,
+            coords=coords,
+            slide_id=slide.slide_id,
+            model=self._label,
+            recipe_digest=self._recipe.digest,
+            slide_key=key,
+            feature_names=self._loaded.feature_names,
+            **about,
+        )
+        facts = write_feature_file(path, data, token=self._token)
+        return self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
+
+    def _finished(self, path: Path, key: str) -> Message | None:
+        """The result of another execution, when it is current and sound."""
+        try:
+            found = read_facts(path)
+        except StoreError:
+            return None
+        current = (found.recipe_digest, found.slide_key) == (self._recipe.digest, key)
+        if not current or check_feature_file(path):
+            return None
+        facts = file_facts(path, content_digest=found.content_digest)
+        return self._made(path, facts, key=key, num_tiles=found.num_tiles, dropped=None)
+
+    def _made(
+        self, path: Path, facts: FileFacts, *, key: str, num_tiles: int, dropped: int | None
+    ) -> Message:
+        """The event of a feature file that is there; `dropped` None: it was there before."""
+        return {
+            "event": "done" if num_tiles else "empty",
+            "slide_key": key,
+            "num_tiles": num_tiles,
+            "dropped_tiles": dropped,
+            "reused": dropped is None,
+            "file": {
+                "label": self._label,
+                "path": path.relative_to(self._run.root).as_posix(),
+                **asdict(facts),
+            },
+        }
+
+    def _features(
+        self, reader: OpenSlideReader, grid: TileGrid
+    ) -> tuple[NDArray[Any], NDArray[np.int32], int]:
+        """Features (n, d) and level-0 corners (n, 2) of the tiles, and how many were dropped."""
+        selection = select_tiles(reader, grid, self._recipe.tissue)
+        features = np.empty((0, self._recipe.encoder.feature_dim), np.float32)
+        rows: list[NDArray[np.int64]] = []
+        count = dropped = 0
+        for batch in tile_batches(reader, selection, self._batch_size):
+            dropped += batch.dropped
+            if not len(batch.rows):
+                continue
+            encoded = encode_checked(self._loaded, batch.tiles)
+            if not rows:  # room for all: growing would hold everything twice
+                features = np.empty((len(selection), encoded.shape[1]), encoded.dtype)
+            if encoded.dtype != features.dtype:
+                raise _mixed(features.dtype, encoded.dtype)
+            features[count : count + len(encoded)] = encoded
+            rows.append(batch.rows)
+            count += len(encoded)
+        kept = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        return features[:count], selection.coords[kept], dropped
+
+
+def _mixed(first: np.dtype[Any], later: np.dtype[Any]) -> SlideError:
+    return SlideError(
+        FailureClass.BAD_FEATURES,
+        f"the encoder returned {first} for the first tiles and {later} for later ones; "
+        "expected one dtype for the whole slide",
+    )
+
+
+def _as_planned(output: Output, *, encoder: EncoderSpec, document: Path) -> Recipe:
+    """The recipe of what would be made here, once it is sure that it is what was planned."""
+    where = f"{document}: output {output.label}"
+    try:
+        planned = Recipe.from_json(output.recipe)
+    except RunError as error:
+        raise RunError(f"{where}: {error}") from None
+    recipe = replace(planned, encoder=encoder)
+    if recipe.digest != output.recipe_digest:
+        raise RunError(f"{where}: {_what_differs(recipe, output)}")
+    return recipe
+
+
+def _what_differs(recipe: Recipe, output: Output) -> str:
+    differences = _differences("", output.recipe, recipe.to_json())
+    if not differences:
+        return "its recipe is not the one of its digest: the file was changed after the plan"
+    return (
+        f"planned with other features than would be made here: {'; '.join(differences)} (recipe "
+        f"digest {output.recipe_digest[:12]} planned, {recipe.digest[:12]} here); bring back what "
+        "was planned, or plan a new run"
+    )
+
+
+def _differences(prefix: str, planned: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for key in sorted(planned.keys() | here.keys()):
+        before, now = planned.get(key), here.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            found += _differences(f"{prefix}{key}.", before, now)
+        elif before != now:
+            found.append(f"{prefix}{key} was {before!r} in the plan and is {now!r} here")
+    return found
+
+
+def _about(header: SlideHeader, shape: SlideShape, *, grid: TileGrid) -> dict[str, Any]:
+    """What a feature file says of the slide and its tiles; of the x axis where both may differ."""
+    mpp_level0 = shape.mpp[0] if shape.mpp else None
+    mpp = mpp_level0 * grid.scale[0] if mpp_level0 is not None else None
+    magnification = parse_mpp(header.magnification or "")
+    target = magnification / grid.scale[0] if magnification else 10 / mpp if mpp else None
+    return {
+        "mpp": None if mpp is None else float(mpp),
+        "mpp_level0": None if mpp_level0 is None else float(mpp_level0),
+        "patch_size": grid.tile_size,
+        "patch_size_level0": grid.patch_size_level0,
+        "level0_width": header.width,
+        "level0_height": header.height,
+        "level0_magnification": float(magnification) if magnification else None,
+        "target_magnification": None if target is None else float(target),
+        "overlap": grid.tile_size - grid.stride,
+    }

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+from slidearray.core.profile import LOCAL_PROFILE, parse_profile
+from slidearray.core.shapes import Shape
+from slidearray.errors import ProfileError
+from slidearray.storage.builtin import builtin_dir
+from slidearray.storage.yamls import read_yaml
+
+LEAST: dict[str, object] = {
+    "version": 1,
+    "scheduler": "slurm",
+    "walltime": "04:00:00",
+    "memory": "32G",
+}
+
+FULL: dict[str, object] = {
+    **LEAST,
+    "cpus_per_task": 8,
+    "partition": "cpu,long",
+    "account": "lab@site",
+    "max_array_size": 500,
+    "max_running": 50,
+    "setup": ["module load cuda/12", "source .venv/bin/activate"],
+    "python": "/opt/my env/bin/python",
+    "template": "my.sh.j2",
+}
+
+
+def faults(raw: object) -> list[str]:
+    with pytest.raises(ProfileError) as caught:
+        parse_profile(raw, source="p.yaml", name="p")
+    return str(caught.value).splitlines()
+
+
+def test_a_profile_says_what_a_task_asks_for() -> None:
+    profile = parse_profile(FULL, source="p.yaml", name="p")
+    assert profile.shape() == Shape(cpus=8, memory_mb=32768, walltime_s=14400)
+    assert profile.name == "p"
+    assert profile.setup == ("module load cuda/12", "source .venv/bin/activate")
+
+
+@pytest.mark.parametrize("raw", [LEAST, FULL, {**LEAST, "walltime": 90}])
+def test_a_profile_written_to_json_reads_back_equal(raw: dict[str, object]) -> None:
+    profile = parse_profile(raw, source="p.yaml", name="mine")
+    assert parse_profile(profile.to_json(), source="run.json", name="other") == profile
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("00:00:01", 1),
+        ("04:00:00", 14_400),
+        ("100:30:00", 361_800),
+        ("2-01:00:00", 176_400),
+        (240, 14_400),
+        (1, 60),
+    ],
+)
+def test_walltime_is_read_as_schedulers_write_it(written: object, seconds: int) -> None:
+    profile = parse_profile({**LEAST, "walltime": written}, source="p.yaml", name="p")
+    assert profile.walltime_s == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "04:00", "4h", "00:00:00", "01:60:00", "-1:00:00", "\u06604:00:00", 0, -5, True, 2.5, None,
+     "9999-00:00:00"],
+)  # fmt: skip
+def test_other_walltimes_are_refused(written: object) -> None:
+    (line,) = faults({**LEAST, "walltime": written})
+    assert line.startswith("p.yaml: walltime: found ")
+    assert 'accepted: "HH:MM:SS"' in line
+
+
+@pytest.mark.parametrize(
+    ("written", "megabytes"),
+    [("500M", 500), ("32G", 32_768), ("32GB", 32_768), ("1.5T", 1_572_864), ("0.5g", 512)],
+)
+def test_memory_is_read_with_its_unit(written: str, megabytes: int) -> None:
+    profile = parse_profile({**LEAST, "memory": written}, source="p.yaml", name="p")
+    assert profile.memory_mb == megabytes
+
+
+@pytest.mark.parametrize("written", ["32", 32, "", "0G", "32K", "lots", "-1G", "1,5G"])
+def test_other_amounts_of_memory_are_refused(written: object) -> None:
+    (line,) = faults({**LEAST, "memory": written})
+    assert "accepted: a number and its unit" in line
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "  ", "a\nb", "a\tb", "module load x # y", "x;#y", "#x", "x \\", "x ;", "x &", "x |",
+     "x &&", "cat <<EOF", "echo 'a", 'echo "a', "x\u2028y", "\ud800"],
+)  # fmt: skip
+def test_a_setup_line_that_would_hide_its_check_is_refused_by_number(line: str) -> None:
+    (fault,) = faults({**LEAST, "setup": ["true", line]})
+    assert fault.startswith("p.yaml: setup[1]: found ")
+
+
+@pytest.mark.parametrize(
+    "line", ["echo $#", "a && b", "a; b", "cat <<< x", "echo 'it'\"'\"'s'", "export A=${b#c}"]
+)
+def test_usual_setup_lines_are_accepted(line: str) -> None:
+    profile = parse_profile({**LEAST, "setup": [line]}, source="p.yaml", name="p")
+    assert profile.setup == (line,)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("partition", "a b"),
+        ("partition", "$(touch x)"),
+        ("partition", ""),
+        ("account", 'a"'),
+        ("account", "a\nb"),
+        ("python", "\x1b[0m"),
+        ("template", "a\0"),
+        ("max_array_size", -1),
+        ("max_array_size", "many"),
+        ("max_running", 0),
+        ("cpus_per_task", 0),
+        ("setup", "module load x"),
+        ("setup", [1]),
+        ("scheduler", "pbs"),
+        ("scheduler", "SLURM"),
+        ("version", 0),
+    ],
+)
+def test_a_bad_value_is_named_by_its_key(key: str, value: object) -> None:
+    (line,) = faults({**LEAST, key: value})
+    assert line.startswith(f"p.yaml: {key}")
+    assert "; accepted: " in line
+
+
+@pytest.mark.parametrize("key", ["gpus", "container", "advance_job", "workers_per_task", "qos"])
+def test_a_key_of_another_version_is_refused_as_such(key: str) -> None:
+    assert faults({**LEAST, key: 1}) == [f"p.yaml: {key}: not in this version"]
+
+
+def test_what_a_local_profile_cannot_use_is_refused() -> None:
+    (line,) = faults({**LEAST, "scheduler": "local", "partition": "gpu", "max_array_size": 5})
+    assert line == "p.yaml: partition, max_array_size: scheduler local has none; remove it"
+
+
+@pytest.mark.parametrize("name", ["local", "slurm-cpu"])
+def test_the_profiles_that_come_with_slidearray_are_valid(name: str) -> None:
+    path = builtin_dir("cluster_profiles") / f"{name}.yaml"
+    profile = parse_profile(read_yaml(path), source=str(path), name=name)
+    assert profile.scheduler == name.split("-")[0]
+
+
+def test_the_local_profile_is_the_one_that_needs_no_file() -> None:
+    path = builtin_dir("cluster_profiles") / "local.yaml"
+    assert parse_profile(read_yaml(path), source=str(path), name="local") == LOCAL_PROFILE
+    assert LOCAL_PROFILE.shape() == Shape(cpus=1, memory_mb=4096, walltime_s=86_400)

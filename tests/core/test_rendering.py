@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slidearray.core.profile import LOCAL_PROFILE
+from slidearray.core.rendering import render, sbatch_value
+from slidearray.core.shapes import Shape
+from slidearray.errors import TemplateError
+
+LEGAL = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1)
+SPECIAL = st.text("a \"'\\#%$;&|*?~(){}[]<>!`=,:-\u00e9", min_size=1)
+
+
+def sbatch_reads(line: str) -> str:
+    """One argument of a directive, as sbatch's parser takes it (slurm, src/sbatch/opt.c)."""
+    for word in ("hetjob", "packjob"):  # wiped once, whatever their case, before anything else
+        if (place := line.lower().find(word)) >= 0:
+            line = line[:place] + " " * len(word) + line[place + len(word) :]
+    argument, quote, escaped = "", "", False
+    for char in line:
+        if escaped:
+            argument, escaped = argument + char, False
+        elif char == "\\":
+            escaped = True
+        elif quote:
+            quote, argument = ("", argument) if char == quote else (quote, argument + char)
+        elif char in "\"'":
+            quote = char
+        elif char == "#" or char.isspace():
+            break
+        else:
+            argument += char
+    assert not quote
+    return argument
+
+
+@given(LEGAL | SPECIAL)
+def test_sbatch_reads_back_what_was_quoted(text: str) -> None:
+    assert sbatch_reads(f"--output={sbatch_value(text)}") == f"--output={text}"
+
+
+@pytest.mark.parametrize("text", ["/data/hetjobs/PackJob/x", "a b/hetjob", "plain"])
+def test_words_that_sbatch_wipes_are_kept(text: str) -> None:
+    assert sbatch_reads(sbatch_value(text)) == text
+
+
+@given(st.lists(LEGAL | SPECIAL, min_size=1))
+def test_the_shell_reads_back_what_was_quoted(words: list[str]) -> None:
+    line = render("{{ words | sh }}", {"words": words}, source="t")
+    assert shlex.split(line) == words
+
+
+def test_values_are_put_where_the_template_says() -> None:
+    template = "{{ shape.walltime }}\n{% if a is none %}\n{{ profile.memory }}\n{% endif %}\nend\n"
+    values = {
+        "shape": Shape(cpus=1, memory_mb=1, walltime_s=100_000),
+        "a": None,
+        "profile": LOCAL_PROFILE,
+    }
+    assert render(template, values, source="t") == "27:46:40\n4G\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("a\n{{ wlltime }}", "t.j2, line 2: 'wlltime' is undefined; known variables are profile"),
+        ("{% for x in profile.steps %}\n{% endfor %}", "line 1: .*no attribute 'steps'"),
+        ("a\n\n{% if %}", "line 3: Expected an expression"),
+        ("{{ 'a' | nosuch }}", "line 1: No filter named 'nosuch'"),
+        ("a\n{{ 1 / 0 }}", "line 2: ZeroDivisionError"),
+        ("{% include 'other' %}", "line 1: TypeError: no loader"),
+        ("\n{{ profile.__class__.__mro__ }}", "line 2: SecurityError"),
+        ("{{ profile.setup.__class__ }}", "line 1: SecurityError"),
+    ],
+)
+def test_a_fault_of_a_template_is_named_by_file_and_line(template: str, expected: str) -> None:
+    with pytest.raises(TemplateError, match=expected):
+        render(template, {"profile": LOCAL_PROFILE}, source="t.j2")
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"project": "/a\nb"}, "project is '/a\\nb'"),
+        ({"python": ["python", "\x1b"]}, "python[1] is '\\x1b'"),
+        ({"profile": LOCAL_PROFILE.model_copy(update={"account": "x\r"})}, "profile.account is"),
+        ({"shape": {"a": "\udcff"}}, "shape.a is '\\udcff'"),
+        ({"log": "a\u2029"}, "log is 'a\\u2029'"),
+    ],
+)
+def test_a_control_character_is_refused_with_its_variable(
+    values: dict[str, object], place: str
+) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render("nothing", values, source="t.j2")
+    assert f"t.j2: {place}" in str(caught.value)

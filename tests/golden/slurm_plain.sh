@@ -1,0 +1,25 @@
+#!/bin/bash -l
+#SBATCH --job-name=sak3f9a2-1-1
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32768M
+#SBATCH --time=04:00:00
+#SBATCH --output=/data/project/runs/first/attempts/0001/logs/01/0.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@120
+
+# The warning signal would end this shell during the set-up; the worker listens to it itself.
+trap '' USR1
+started=$(date +%s)
+export LC_ALL=C.UTF-8
+cache=/data/project/runs/first/cache
+export HF_HOME="$cache/huggingface" TORCH_HOME="$cache/torch"
+export XDG_CACHE_HOME="$cache/xdg" MPLCONFIGDIR="$cache/matplotlib"
+
+cd -- /data/project || exit 78
+
+slot=1
+exec /opt/python/bin/python -P -m slidearray work /data/project/runs/first 1 "$slot" \
+  --project /data/project --walltime 14400 --started "$started"

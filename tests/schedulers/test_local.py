@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from slidearray.core.policy import SlotOutcome
+from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
+
+PATIENCE_S = 60
+
+
+def wait_for(condition, what: str) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
+        time.sleep(0.02)
+
+
+def task(folder: Path, slot: int, script: str, *, walltime_s: int = 60) -> LocalTask:
+    path = folder / f"slot {slot}.sh"
+    path.write_text(f"#!/bin/bash\ncd -- {str(folder)!r}\n{textwrap.dedent(script)}\n")
+    return LocalTask(
+        slot=slot,
+        script=path,
+        arguments=(str(slot),),
+        environment=clean_environment(os.environ),
+        walltime_s=walltime_s,
+        log=folder / f"{slot}.log",
+    )
+
+
+def outcomes(tasks: list[LocalTask], *, window: int = 2) -> dict[int, SlotOutcome | None]:
+    found: dict[int, SlotOutcome | None] = {}
+
+    def ended(slot: int, outcome: SlotOutcome | None) -> bool:
+        found[slot] = outcome
+        return True
+
+    run_tasks(tasks, window=window, ended=ended, tick=lambda: None)
+    return found
+
+
+def test_exit_codes_and_signals_reach_the_submitter_as_they_were(tmp_path: Path) -> None:
+    tasks = [
+        task(tmp_path, 0, "exit 0"),
+        task(tmp_path, 1, "exit 78"),
+        task(tmp_path, 2, "kill -KILL $$"),
+    ]
+    codes = {slot: o.exit_code for slot, o in outcomes(tasks).items() if o}
+    assert codes == {0: 0, 1: 78, 2: -signal.SIGKILL}
+
+
+def test_slots_run_side_by_side_but_never_more_than_the_window(tmp_path: Path) -> None:
+    # Slots 0 and 1, then 2 and 3, wait for each other: with a window below 2 they never would end.
+    script = """
+    touch running.$1; ls running.* | wc -l >> counts
+    until [ -e running.$(( $1 ^ 1 )) ] || [ -e ended.$(( $1 ^ 1 )) ]; do read -t 0.05 < /dev/zero; done
+    touch ended.$1; rm running.$1
+    """
+    outcomes([task(tmp_path, slot, script) for slot in range(4)], window=2)
+    counts = [int(line) for line in (tmp_path / "counts").read_text().split()]
+    assert len(counts) == 4
+    assert max(counts) <= 2
+
+
+def test_each_slot_has_a_log_of_its_own_with_all_it_printed(tmp_path: Path) -> None:
+    outcomes([task(tmp_path, slot, "echo out $1; echo err $1 >&2") for slot in range(2)])
+    assert [(tmp_path / f"{slot}.log").read_text() for slot in range(2)] == [
+        "out 0\nerr 0\n",
+        "out 1\nerr 1\n",
+    ]
+
+
+def test_at_the_walltime_the_whole_group_gets_term_and_the_slot_counts_as_timed_out(
+    tmp_path: Path,
+) -> None:
+    script = "(trap 'echo child >> told; exit' TERM; while :; do read -t 0.05 < /dev/zero; done) &\n"
+    script += "trap 'echo parent >> told; wait; exit 75' TERM; while :; do wait; done"
+    (outcome,) = outcomes([task(tmp_path, 0, script, walltime_s=1)]).values()
+    assert outcome == SlotOutcome(exit_code=75, timed_out=True, out_of_memory=False)
+    assert sorted((tmp_path / "told").read_text().split()) == ["child", "parent"]
+
+
+def test_what_a_script_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    outcomes([task(tmp_path, 0, "sleep 1000 & echo $! > pid")])
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not running(pid), "the process left behind")
+
+
+def test_no_further_slot_starts_once_the_caller_has_had_enough(tmp_path: Path) -> None:
+    tasks = [task(tmp_path, slot, "touch started.$1") for slot in range(3)]
+    run_tasks(tasks, window=1, ended=lambda slot, outcome: False, tick=lambda: None)
+    assert [path.name for path in tmp_path.glob("started.*")] == ["started.0"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_slots_end_with_the_submitter_however_it_ends(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    script = "trap 'exit 75' TERM; echo $$ > pid.new; mv pid.new pid; sleep 1000 & wait"
+    slot = task(tmp_path, 0, script, walltime_s=1000)
+    program = f"""
+    from slidearray.schedulers.local import LocalTask, run_tasks
+    from pathlib import Path, PosixPath
+    run_tasks([{slot!r}], window=1, ended=lambda slot, outcome: True, tick=lambda: None)
+    """
+    submitter = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for((tmp_path / "pid").exists, "the slot to start")
+    pid = int((tmp_path / "pid").read_text())
+    os.killpg(submitter.pid, signum)  # as a terminal does: submitit's processes get it too
+    submitter.wait(PATIENCE_S)
+    wait_for(lambda: not running(pid), "the slot to end")
+
+
+def test_an_enclosing_job_leaves_no_trace_in_a_slots_environment() -> None:
+    inherited = {
+        "SLURM_JOB_ID": "7",
+        "SBATCH_ARRAY_INX": "0-9",
+        "PBS_JOBID": "8",
+        "SUBMITIT_EXECUTOR": "slurm",
+        "SLURM_CONF": "/etc/slurm.conf",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HOME": "/home/a",
+    }
+    assert clean_environment(inherited) == {
+        "SLURM_CONF": "/etc/slurm.conf",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HOME": "/home/a",
+    }
+
+
+def running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

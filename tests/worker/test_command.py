@@ -1,0 +1,115 @@
+"""Programs are started with the signals, descriptors and parents that were asked for."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slidearray import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PATIENCE_S = 60
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Callable[..., str]:
+    """What a program printed."""
+
+    def run(code: str, **options: object) -> str:
+        path = tmp_path / "out"
+        with path.open("wb") as out:
+            process = command.start(python(code), stdout=out, **options)  # type: ignore[arg-type]
+            assert command.wait(process, seconds=PATIENCE_S) == 0
+        return path.read_text().strip()
+
+    return run
+
+
+def test_its_input_is_empty(answer: Callable[..., str]) -> None:
+    assert answer("import sys; print(len(sys.stdin.read()))") == "0"
+
+
+def test_errors_go_where_the_output_goes(answer: Callable[..., str]) -> None:
+    assert answer("import sys; print('seen', file=sys.stderr)") == "seen"
+
+
+def test_ignored_signals_are_ignored_from_the_start(answer: Callable[..., str]) -> None:
+    code = "import signal; print(*(signal.getsignal(s).name for s in (15, 10, 2)))"
+    ignore = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    assert answer(code, ignore=ignore) == "SIG_IGN SIG_IGN SIG_IGN"
+
+
+def test_no_signal_stays_blocked(answer: Callable[..., str]) -> None:
+    assert answer("import signal; print(len(signal.pthread_sigmask(0, [])))") == "0"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
+def test_only_the_named_descriptors_are_kept(answer: Callable[..., str]) -> None:
+    kept, other = os.pipe()
+    code = (
+        "import os\n"
+        f"for fd in ({kept}, {other}):\n"
+        "    try: os.fstat(fd); print('open')\n"
+        "    except OSError: print('closed')"
+    )
+    assert answer(code, pass_fds=(kept,)).split() == ["open", "closed"]
+    os.close(kept)
+    os.close(other)
+
+
+def test_a_new_session_has_its_own_group(answer: Callable[..., str]) -> None:
+    code = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())"
+    assert answer(code, new_session=True) == "True"
+    assert answer(code) == "False"
+
+
+def test_it_starts_in_its_folder_with_its_environment(
+    answer: Callable[..., str], tmp_path: Path
+) -> None:
+    code = "import os; print(os.getcwd(), os.environ['WORD'], 'HOME' in os.environ)"
+    assert answer(code, cwd=tmp_path, env={"WORD": "x"}) == f"{tmp_path} x False"
+
+
+def test_it_ends_with_the_thread_that_started_it() -> None:
+    reading, writing = os.pipe()
+    code = "import signal; signal.pause()"
+
+    def start() -> None:
+        started.append(
+            command.start(python(code), pass_fds=(writing,), parent_death_signal=signal.SIGKILL)
+        )
+        os.close(writing)
+
+    started: list[command.Process] = []
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert select.select([reading], [], [], PATIENCE_S)[0]
+    assert os.read(reading, 1) == b""  # closed by its end
+    assert command.wait(started[0], seconds=PATIENCE_S) == -signal.SIGKILL
+    os.close(reading)
+
+
+def test_waiting_has_an_end() -> None:
+    process = command.start(python("import signal; signal.pause()"))
+    assert command.wait(process, seconds=0) is None
+    process.kill()
+    assert command.wait(process, seconds=PATIENCE_S) == -signal.SIGKILL
+
+
+def test_a_program_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        command.start(["/nowhere/program"])
