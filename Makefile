@@ -62,9 +62,10 @@ types: $(INSTALLED)
 
 check: lint types test
 
+# In one process: with pytest-xdist, coverage warns that the process in charge measured nothing.
 coverage: $(INSTALLED)
 	$(PYTHON) -m coverage erase
-	$(PYTHON) -m coverage run -m pytest -n 2
+	$(PYTHON) -m coverage run -m pytest
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report --skip-covered
 

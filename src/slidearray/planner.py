@@ -269,8 +269,7 @@ def _shards(config: Config, profile: Profile, seconds: Sequence[float]) -> list[
         max_tasks=config.shards.max_tasks,
         at_least=local_window(profile.cpus_per_task) if profile.scheduler == "local" else 1,
     )
-    fits = per_task is not None and per_task * count >= len(seconds)
-    return pack(seconds, count, capacity=per_task if fits else None)
+    return pack(seconds, count, capacity=per_task)
 
 
 def _planned(accepted: Sequence[_Accepted], shards: Sequence[Sequence[int]]) -> list[PlannedSlide]:

@@ -128,6 +128,7 @@ def test_a_failed_event_is_taken_at_its_word(failure: FailureClass) -> None:
         (slot([STARTED, BEGUN], outcome=ended(-15), cancelled=True), F.CANCELLED, "cancelled"),
         # a class of a later version
         (slot([STARTED, BEGUN, failed("melted")]), F.WORKER_ERROR, "because of melted"),
+        (slot([STARTED, event("failed", reason="unnamed")]), F.WORKER_ERROR, "unnamed"),
     ],
 )
 def test_a_slide_without_a_result_has_the_class_of_what_ended_it(

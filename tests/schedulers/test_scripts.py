@@ -30,20 +30,8 @@ CLUSTER: dict[str, object] = {
     "setup": ["module purge", "module load python/3.11"],
 }
 
-HOSTILE = [
-    "a b",
-    "a'b",
-    'a"b',
-    "$(touch x)",
-    "a;b",
-    "100%",
-    "-rf",
-    "h\u00e9",
-    "a\\b",
-    "`id`",
-    "a#b",
-    "~",
-]
+HOSTILE = ["a b", "a'b", 'a"b', "$(touch x)", "a;b", "100%", "-rf", "h\u00e9", "a\\b", "`id`",
+           "a#b", "~"]  # fmt: skip
 
 
 def profile(**keys: object) -> Profile:

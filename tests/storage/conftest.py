@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 RECIPE = {"encoder": {"name": "demo"}, "recipe_version": 1}
 
 
-
 @pytest.fixture
 def recipe_digest() -> str:
     from hashlib import sha256
@@ -56,9 +55,7 @@ def make_data(recipe_digest: str) -> Callable[..., FeatureData]:
 
 
 @pytest.fixture
-def make_content(
-    tmp_path: Path, recipe_digest: str
-) -> Callable[..., StoreContent]:
+def make_content(tmp_path: Path, recipe_digest: str) -> Callable[..., StoreContent]:
     """A store's content, its feature files written."""
 
     def make(

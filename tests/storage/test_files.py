@@ -26,6 +26,10 @@ from slidearray.storage.files import (
 LONGEST = "é" * 90 + "_features.h5"  # the longest slide_id, 180 bytes, with its suffix
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     with published(target) as partial:
@@ -33,7 +37,7 @@ def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
         assert not target.exists()
         assert partial.parent == target.parent
     assert target.read_text() == "new"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert _names(tmp_path) == ["a.txt"]
 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -48,7 +52,7 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="no"):
         fail()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert _names(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
@@ -72,7 +76,7 @@ def test_a_full_file_system_is_named_with_the_file_and_its_free_space(tmp_path: 
 
     with pytest.raises(StorageFullError, match=r"a\.txt: No space left on device; .* GB free"):
         write()
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 def test_what_hdf5_says_of_a_full_disk_is_understood(tmp_path: Path) -> None:
@@ -87,17 +91,17 @@ def test_the_longest_names_can_be_published_and_swept(tmp_path: Path, name: str)
     target = tmp_path / name
     with published(target, token=execution_token()) as partial:
         assert len(os.fsencode(partial.name)) <= 255
-    assert os.listdir(tmp_path) == [name]
+    assert _names(tmp_path) == [name]
     partial.touch()  # as a killed writer leaves it
     remove_partials(target)
-    assert os.listdir(tmp_path) == [name]
+    assert _names(tmp_path) == [name]
 
 
 def test_sweeping_one_file_leaves_the_partials_of_others(tmp_path: Path) -> None:
     for name in (".a.h5.t.partial", ".ab.h5.t.partial", "a.h5", ".a.h5.t"):
         (tmp_path / name).touch()
     remove_partials(tmp_path / "a.h5")
-    assert sorted(os.listdir(tmp_path)) == [".a.h5.t", ".ab.h5.t.partial", "a.h5"]
+    assert _names(tmp_path) == [".a.h5.t", ".ab.h5.t.partial", "a.h5"]
     remove_partials(tmp_path / "nowhere" / "a.h5")
 
 
@@ -111,7 +115,7 @@ def test_only_dead_writers_of_this_host_are_swept_from_a_shared_file(tmp_path: P
     for name in (dead, alive, elsewhere):
         (tmp_path / name).touch()
     remove_dead_partials(tmp_path / "s.h5")
-    assert sorted(os.listdir(tmp_path)) == sorted([alive, elsewhere])
+    assert _names(tmp_path) == sorted([alive, elsewhere])
 
 
 def test_execution_tokens_differ_and_are_safe_in_file_names() -> None:

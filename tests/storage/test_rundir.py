@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +17,9 @@ from slidearray.storage.rundir import (
     relative_project,
     write_document,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DOCUMENT = RunDocument(
     run_id="abc",
@@ -57,7 +60,7 @@ def test_a_run_that_left_its_project_asks_where_it_is(run: RunDir, tmp_path: Pat
     (tmp_path / "x/y/z").mkdir(parents=True)
     write_document(run, replace(DOCUMENT, project="../../gone"))
     shutil.move(run.root, tmp_path / "x/y/z/r")
-    with pytest.raises(RunError, match=r"x/y/gone is not there; say where it is with --project DIR"):
+    with pytest.raises(RunError, match=r"x/y/gone is not there; .* --project DIR"):
         open_run(tmp_path / "x/y/z/r")
     assert open_run(tmp_path / "x/y/z/r", run.project).project == run.project
     with pytest.raises(RunError, match="no such folder"):
@@ -83,9 +86,7 @@ def test_what_is_no_run_directory_is_refused_by_name(tmp_path: Path, text: str |
 
 
 @pytest.mark.parametrize("damage", [{"config": ...}, {"outputs": [{"label": "x"}]}])
-def test_a_damaged_run_document_is_refused_by_name(
-    run: RunDir, damage: dict[str, object]
-) -> None:
+def test_a_damaged_run_document_is_refused_by_name(run: RunDir, damage: dict[str, object]) -> None:
     raw = json.loads(run.document.read_text())
     for key, value in damage.items():
         del raw[key]
@@ -113,7 +114,6 @@ def test_the_files_of_a_run_have_the_documented_names(run: RunDir) -> None:
         run.slides_table: "plan/slides.csv",
         run.rejected: "plan/rejected.jsonl",
         run.lock: "run.lock",
-        run.report: "report.html",
         attempt.journal: "attempts/0001/journal.jsonl",
         attempt.slots: "attempts/0001/slots.jsonl",
         attempt.script(2): "attempts/0001/arrays-02.sh",

@@ -12,6 +12,8 @@ import pytest
 from slidearray.storage.feature_file import check_feature_file, read_feature_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.worker.conftest import Bench
 
 
@@ -56,11 +58,23 @@ def test_a_finished_slide_is_not_done_again(bench: Bench) -> None:
     assert second["num_tiles"] == 4
 
 
-@pytest.mark.parametrize("damage", [b"", b"not HDF5"])
-def test_a_damaged_feature_file_is_made_anew(bench: Bench, damage: bytes) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole, features: b"",
+        lambda whole, features: b"not HDF5",
+        lambda whole, features: whole[:-100],
+        lambda whole, features: whole.replace(features, bytes(len(features))),
+    ],
+)
+def test_a_damaged_feature_file_is_made_anew(
+    bench: Bench, damage: Callable[[bytes, bytes], bytes]
+) -> None:
     bench.work()
     before = bench.features()
-    bench.run.feature_file("acting", cohort="", slide_id="b").write_bytes(damage)
+    path = bench.run.feature_file("acting", cohort="", slide_id="b")
+    path.write_bytes(damage(path.read_bytes(), read_feature_file(path).features.tobytes()))
+    assert bench.features() != before
     assert bench.work() == 0
     assert bench.features() == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from slidearray.planner import PlanReport
     from slidearray.status import RunStatus
 
+#: Columns of a table that goes into a file or a pipe.
+FILE_WIDTH = 200
 #: How many slides a listing shows before it says how many more there are.
 LISTED = 20
 
 
 def console() -> Console:
-    """Standard output, with no markup of our own in anybody's text."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """Standard output; nobody's text is read as markup, and a file gets long lines whole."""
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def print_json(value: Any) -> None:
@@ -65,7 +69,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_plan(report: PlanReport) -> None:
+def print_plan(report: PlanReport, *, list_rejected: bool = True) -> None:
     """What a plan decided and will cost."""
     console().print(f"planned {report.run.root}")
     console().print(
@@ -83,13 +87,14 @@ def print_plan(report: PlanReport) -> None:
             ],
         )
     )
-    print_rejected(report.rejected)
+    if list_rejected:
+        print_rejected(report.rejected)
 
 
 def print_rejected(rejected: Sequence[Rejected]) -> None:
     """Slides that were refused, by row of the manifest."""
     if rejected:
-        console().print(f"{len(rejected)} slides cannot be used:")
+        console().print(f"{counted(len(rejected), 'slide')} that cannot be used:")
         print_listing(
             ("row", "slide_id", "class", "reason"),
             [(slide.row, slide.slide_id, slide.failure.value, slide.reason) for slide in rejected],
@@ -109,6 +114,11 @@ def print_status(status: RunStatus) -> None:
                 for trouble in status.troubles
             ],
         )
+
+
+def counted(count: int, what: str) -> str:
+    """``1 slide``, ``2 slides``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def size_text(size_bytes: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidearray.cli.display import console, print_json, print_rejected
+from slidearray.cli.display import LISTED, console, counted, print_json, print_rejected
 from slidearray.core.exits import ExitCode
 from slidearray.manifests import build_manifest, check_manifest
 from slidearray.storage.configs import load_config
@@ -26,7 +26,13 @@ def build(args: argparse.Namespace) -> int:
     )
     for line in report.notes:
         console().print(line)
-    console().print(f"{output}: {report.slides} slides, {report.added} of them new")
+    if report.not_found:
+        console().print(
+            f"{counted(len(report.not_found), 'row')} kept although these folders have no such "
+            f"slide: {', '.join(report.not_found[:LISTED])}"
+        )
+    print_rejected(report.unreadable)
+    console().print(f"{output}: {counted(report.slides, 'slide')}, {len(report.added)} of them new")
     return ExitCode.COMPLETE
 
 
@@ -38,7 +44,7 @@ def check(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_json(report))
     else:
-        console().print(f"{args.manifest}: {report.slides} slides")
+        console().print(f"{args.manifest}: {counted(report.slides, 'slide')}")
         print_rejected(report.rejected)
     return ExitCode.INCOMPLETE if report.rejected else ExitCode.COMPLETE
 

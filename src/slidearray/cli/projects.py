@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidearray.cli.display import console
+from slidearray.cli.display import console, counted
 from slidearray.core.exits import ExitCode
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def demo(args: argparse.Namespace) -> int:
 
     demo = make_demo(Path(args.folder), slides=Path(args.slides) if args.slides else None)
     report = build_manifest([demo.slides], output=demo.manifest, root=demo.folder)
-    console().print(f"{demo.manifest}: {report.slides} slides")
+    console().print(f"{demo.manifest}: {counted(report.slides, 'slide')}")
     return run_config_here(demo.config)

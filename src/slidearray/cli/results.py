@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.cli.display import (
     console,
+    counted,
     print_json,
     print_listing,
     print_status,
@@ -47,7 +48,7 @@ def reduce(args: argparse.Namespace) -> int:
     return ExitCode.COMPLETE if report.complete else ExitCode.INCOMPLETE
 
 
-def reduce_shown(run: RunDir, *, allow_missing: bool) -> ReduceReport:
+def reduce_shown(run: RunDir, *, allow_missing: bool, list_missing: bool = True) -> ReduceReport:
     """Reduce with a progress bar, then say where the store is and how to open it."""
     from slidearray.reducer import reduce_run
 
@@ -57,8 +58,8 @@ def reduce_shown(run: RunDir, *, allow_missing: bool) -> ReduceReport:
             allow_missing=allow_missing,
             progress=update,
         )
-    if report.missing:
-        console().print(f"{len(report.missing)} slides have no features:")
+    if report.missing and list_missing:
+        console().print(f"{counted(len(report.missing), 'slide')} without features:")
         print_listing(
             ("slide_id", "class", "reason"),
             [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
@@ -71,8 +72,12 @@ def reduce_shown(run: RunDir, *, allow_missing: bool) -> ReduceReport:
         return report
     console().print(
         f"store {report.store} ({size_text(report.store.stat().st_size)}): "
-        f"{report.slides} slides, {report.tiles} tiles"
-        + ("" if report.complete else f"; not complete, {len(report.missing)} slides are missing")
+        f"{counted(report.slides, 'slide')}, {counted(report.tiles, 'tile')}"
+        + (
+            ""
+            if report.complete
+            else f"; not complete, {counted(len(report.missing), 'slide')} missing"
+        )
     )
     console().print(
         f"  from slidearray import FeatureStore\n  store = FeatureStore({str(report.store)!r})"
@@ -94,7 +99,7 @@ def verify(args: argparse.Namespace) -> int:
         if faulty:
             print_listing(("file", "fault"), faulty)
         bad = len({path for path, _ in faulty})
-        console().print(f"{len(checks)} files checked, {bad} with faults")
+        console().print(f"{counted(len(checks), 'file')} checked, {bad} with faults")
     return ExitCode.INCOMPLETE if faulty else ExitCode.COMPLETE
 
 

@@ -74,7 +74,7 @@ def run_config_here(
                 run_dir=run_dir,
                 progress=update,
             )
-        print_plan(report)
+        print_plan(report, list_rejected=False)  # the summary lists them
         run = report.run
     else:
         console().print(f"going on with {run.root}")
@@ -116,7 +116,7 @@ def _attempts_then_reduce(run: RunDir) -> int:
     elif status.states["done"] + status.states["empty"] == 0:
         console().print("not merged: no slide has features")
     else:
-        reduce_shown(run, allow_missing=True)
+        reduce_shown(run, allow_missing=True, list_missing=False)
     return code
 
 
@@ -185,11 +185,13 @@ def _print_summary(status: RunStatus, pace: Pace) -> None:
 
 def _print_stopped(stopped: Stopped | None) -> None:
     if stopped:
-        console().print(
-            f"stopped: slot after slot failed with {stopped.failure}. {stopped.log} ends:"
-        )
-        tail = stopped.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
-        console().print("\n".join(f"  {line}" for line in tail))
+        what = "stopped: slot after slot failed with" if stopped.early else "a slot ended with"
+        console().print(f"{what} {stopped.failure}. {stopped.log} ends:")
+        console().print("\n".join(f"  {line}" for line in _tail(stopped.log)))
+
+
+def _tail(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
 
 
 def _exit_code(ledger: Ledger) -> int:

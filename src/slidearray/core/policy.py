@@ -248,14 +248,14 @@ def _finding(slide_id: str, history: SlotHistory) -> _Finding:
     """One attempt's word: of all that applies, what comes first in the order of precedence."""
     own = history.facts.by_slide.get(slide_id, [])
     last = history.facts.newest.get(slide_id)
-    failures = {_class_of(event): event.get("reason", "") for event in own if _failed(event)}
+    failures = {failure_class(event): event.get("reason", "") for event in own if _failed(event)}
     for event in own:
         if event["event"] in (State.DONE, State.EMPTY):
             return _Finding(state=State(event["event"]), result=event)
     for failure in sorted(PERMANENT & failures.keys()):
         return _failure(failure, failures[failure])
     if history.alive and own and _failed(own[-1]):
-        return _failure(_class_of(own[-1]), own[-1].get("reason", ""))
+        return _failure(failure_class(own[-1]), own[-1].get("reason", ""))
     if history.alive:
         return _Finding(state=State.RUNNING if last == "slide_started" else State.PENDING)
     return (
@@ -340,10 +340,10 @@ def _failed(event: Event) -> bool:
     return bool(event["event"] == "failed")
 
 
-def _class_of(event: Event) -> FailureClass:
+def failure_class(event: Event) -> FailureClass:
     """The class of a `failed` event; one that this version does not know is `worker_error`."""
     try:
-        return FailureClass(event.get("failure"))
+        return FailureClass(str(event.get("failure")))
     except ValueError:
         return FailureClass.WORKER_ERROR
 

@@ -53,7 +53,11 @@ def load_factory(target: str, *, name: str, root: Path) -> Factory:
             "such as python:encoders/mine.py:build"
         )
     is_file = place.endswith(".py") or "/" in place
-    module = _from_file(root / place, name=name) if is_file else _from_module(place, name=name)
+    module = (
+        _from_file((root / place).absolute(), name=name)
+        if is_file
+        else _from_module(place, name=name)
+    )
     call = getattr(module, attribute, None)
     if not callable(call):
         known = sorted(key for key, value in vars(module).items() if _is_public(key, value))
@@ -75,9 +79,16 @@ def call_user_code(action: Callable[[], Any], *, doing: str) -> Any:
     try:
         return action()
     except (Exception, SystemExit) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise EncoderError(f"{doing} failed: {text} ({frame.filename}:{frame.lineno})") from error
+        raise EncoderError(f"{doing} failed: {text}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """File and line where foreign code failed; empty when it was not reached."""
+    ours = (str(Path(__file__).parents[1]), str(Path(importlib.__file__).parent), "<frozen ")
+    frames = traceback.extract_tb(error.__traceback__)
+    foreign = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f" ({foreign[-1].filename}:{foreign[-1].lineno})" if foreign else ""
 
 
 def _from_file(path: Path, *, name: str) -> ModuleType:

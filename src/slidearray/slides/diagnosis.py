@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import struct
 from typing import TYPE_CHECKING, BinaryIO
@@ -38,14 +37,27 @@ def entry_file(path: Path) -> Path:
         with path.open("rb"):
             return path
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise SlideError(FailureClass.MISSING_FILE, f"{path}: {why}") from None
+        raise not_readable(path, error) from None
+
+
+def not_readable(path: Path, error: OSError | ValueError) -> SlideError:
+    """The error for a file that the system does not give us."""
+    why = (isinstance(error, OSError) and error.strerror) or error
+    return SlideError(FailureClass.MISSING_FILE, f"{path}: {why}")
 
 
 def why_unsupported(path: Path) -> SlideError:
     """The error for a file that OpenSlide does not take for a slide."""
-    size = path.stat().st_size
+    try:
+        return _why_unsupported(path)
+    except OSError as error:  # it is gone since
+        return not_readable(path, error)
+
+
+def _why_unsupported(path: Path) -> SlideError:
     with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
         head = file.read(1024)
         if path.suffix.lower() == ".mrxs":
             return _why_not_mrxs(path)

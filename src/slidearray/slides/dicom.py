@@ -15,7 +15,7 @@ TRANSFER_SYNTAX = (0x0002, 0x0010)
 IMPLICIT_LITTLE_ENDIAN = b"1.2.840.10008.1.2"
 SERIES_UID = (0x0020, 0x000E)
 ITEM_GROUP = 0xFFFE  # items and delimiters have no value representation
-ITEM_END, SEQUENCE_END = 0xE00D, 0xE0DD
+SEQUENCE_END = 0xE0DD
 LONG_FORMS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"}
 )
@@ -51,9 +51,9 @@ def _series_uid(file: BinaryIO) -> str | None:
         tag, length = _element(file, explicit=explicit)
         if tag[0] == ITEM_GROUP:
             depth -= tag[1] == SEQUENCE_END
-            if tag[1] == ITEM_END or length == UNDEFINED:
-                continue  # an item of undefined length: its elements follow
-        elif length == UNDEFINED:
+            file.seek(0 if length == UNDEFINED else length, 1)  # undefined: its elements follow
+            continue
+        if length == UNDEFINED:
             depth += 1
             continue
         if depth == 0 and tag > SERIES_UID:

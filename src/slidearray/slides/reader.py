@@ -13,7 +13,7 @@ import openslide
 from slidearray.core.classes import FailureClass
 from slidearray.core.geometry import SlideShape, parse_mpp
 from slidearray.errors import SlideError
-from slidearray.slides.diagnosis import entry_file, why_unsupported
+from slidearray.slides.diagnosis import entry_file, not_readable, why_unsupported
 from slidearray.slides.files import slide_files
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ class OpenSlideReader:
         try:
             size_bytes = sum(file.stat().st_size for file in slide_files(path))
             self.header = _header(self._slide, size_bytes)
-        except (openslide.OpenSlideError, OSError) as error:
+        except OSError as error:
+            self.close()
+            raise not_readable(path, error) from None
+        except openslide.OpenSlideError as error:
             self.close()
             raise self._corrupt(f"its header cannot be read: {error}") from None
 

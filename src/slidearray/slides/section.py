@@ -39,11 +39,11 @@ class Section:
     def __init__(self, *, width: int, height: int, seed: int, tissue: float, mpp: float) -> None:
         rng = np.random.default_rng(seed)
         self.width, self.height = width, height
-        shape = (height // CELL + 2, width // CELL + 2)
+        shape = (-(-height // CELL) + 1, -(-width // CELL) + 1)  # corners of all cells
         self._tissue_map = _islands(rng, shape)
         density = _smooth_noise(rng, shape, blobs=9) / 2 + np.float32(0.5)
         self._density_map = np.asarray(np.clip(density, 0, 1), np.float32)
-        self._threshold = _threshold(self._tissue_map, tissue)
+        self._threshold = _threshold(self._tissue_map[:-1, :-1], tissue)
         strength = rng.uniform(0.8, 1.2, 2)
         sparse, crowded = (
             _texture(rng, radius=NUCLEUS_UM / mpp, spacing=spacing, strength=strength)

@@ -101,13 +101,15 @@ def otsu_mask(reader: OpenSlideReader, *, tile_l0: int) -> TissueMask:
 
 def _level_and_factor(header: SlideHeader, tile_l0: int) -> tuple[int, int]:
     """The level to read, and how many of its pixels make the edge of a mask pixel."""
-    wanted = max(tile_l0 / MASK_PX_PER_TILE, math.sqrt(header.width * header.height / MAX_MASK_PX))
-    coarsest = wanted * MASK_PX_PER_TILE / MIN_MASK_PX_PER_TILE
+    fine = tile_l0 / MASK_PX_PER_TILE
+    bounded = math.sqrt(header.width * header.height / MAX_MASK_PX)
+    coarsest = max(fine, bounded, 0.5) * MASK_PX_PER_TILE / MIN_MASK_PX_PER_TILE
     level = max(
-        (k for k, d in enumerate(header.downsamples) if d <= max(coarsest, 1.0)),
+        (k for k, downsample in enumerate(header.downsamples) if downsample <= coarsest),
         key=lambda k: header.downsamples[k],
     )
-    return level, max(1, round(wanted / header.downsamples[level]))
+    downsample = header.downsamples[level]
+    return level, max(1, round(fine / downsample), math.ceil(bounded / downsample))
 
 
 def _saturation(

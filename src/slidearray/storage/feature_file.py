@@ -255,7 +255,7 @@ def _shape_faults(data: FeatureData) -> list[str]:
             f"features are {features.dtype.name} {features.shape}; "
             f"expected (n, d) of {' or '.join(FEATURE_DTYPES)}"
         )
-    elif coords.shape != (features.shape[0], 2) or coords.dtype != np.int32:
+    elif coords.shape != (features.shape[0], 2) or coords.dtype.name != "int32":
         faults.append(
             f"coords are {coords.dtype.name} {coords.shape}; expected int32 "
             f"({features.shape[0]}, 2)"

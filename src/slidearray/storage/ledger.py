@@ -15,7 +15,7 @@ from slidearray.storage.records import read_records
 from slidearray.storage.slots import read_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from slidearray.core.classes import Rejected
     from slidearray.storage.rundir import AttemptDir, RunDir
@@ -42,9 +42,7 @@ class _Ends:
     cancelled_rest: frozenset[int] | None  # with all slots but these, None when it was not
 
 
-def read_ledger(
-    run: RunDir, *, alive: bool | None = None, attempts: Sequence[int] | None = None
-) -> Ledger:
+def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
     """Read what became of every slide; never looks at feature files.
 
     A `done` or `empty` event of a verdict has the `host` that wrote it.
@@ -56,21 +54,18 @@ def read_ledger(
     alive
         Whether slots of the newest attempt that nobody saw end may still be at work; by default
         that is so while another process holds the run's lock.
-    attempts
-        The attempts to read; all by default.
 
     Raises
     ------
     RunError, ManifestError
         A damaged file of the run directory.
     """
-    numbers = run.attempts() if attempts is None else attempts
-    newest = max(run.attempts(), default=0)
+    numbers = run.attempts()
     if alive is None:
         alive = lock_is_live(run)
     histories: dict[str, list[SlotHistory]] = {}
     for number in numbers:
-        for history in _histories(run.attempt(number), alive=alive and number == newest):
+        for history in _histories(run.attempt(number), alive=alive and number == numbers[-1]):
             for slide_id in history.slide_ids:
                 histories.setdefault(slide_id, []).append(history)
     rejected = read_rejected(run.rejected)
@@ -124,9 +119,8 @@ def _ends(journal: Iterable[Event]) -> _Ends:
                 released = True
             case {"event": "slot_ended", "slot": slot}:
                 ended.add(slot)
-                outcomes[slot] = _outcome(event)
-            case {"event": "wrapper_lost", "slot": slot}:
-                ended.add(slot)
+                if "exit_code" in event:  # else its end was noticed and not seen
+                    outcomes[slot] = _outcome(event)
             case {"event": "cancelled", "slot": slot}:
                 cancelled.add(slot)
             case {"event": "cancelled"}:

@@ -109,11 +109,6 @@ class RunDir:
         return self.root / "run.lock"
 
     @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.root / "report.html"
-
-    @property
     def cache_dir(self) -> Path:
         """Where jobs keep the caches of libraries."""
         return self.root / "cache"

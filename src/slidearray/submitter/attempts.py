@@ -203,14 +203,18 @@ def _regroup(
     for shape, members in together.items():
         seconds = [slide.seconds for slide in members]
         asked = config.shards.slides_per_task
+        per_task = None if asked == "auto" else asked
         count = shard_count(
             seconds=seconds,
             target_seconds=config.shards.target_minutes * 60,
-            slides_per_task=None if asked == "auto" else asked,
+            slides_per_task=per_task,
             max_tasks=config.shards.max_tasks,
             at_least=local_window(shape.cpus),
         )
-        groups += [(shape, [members[i] for i in shard]) for shard in pack(seconds, count)]
+        groups += [
+            (shape, [members[i] for i in shard])
+            for shard in pack(seconds, count, capacity=per_task)
+        ]
     # Equal shapes share an array, so they stand together; within one, longest first.
     return sorted(groups, key=lambda group: (group[0], -sum(s.seconds for s in group[1])))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
-from slidearray.core.policy import State, breaker
+from slidearray.core.policy import State, breaker, failure_class
 from slidearray.errors import RunError
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.limits import local_window
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Why an attempt was given up before its end."""
+    """A fault that is not a slide's: a person has to look."""
 
-    failure: FailureClass  # what slot after slot failed with
-    log: Path  # of the last of them
+    failure: FailureClass
+    log: Path  # of a slot that failed with it
+    early: bool  # slot after slot failed with it, so the others were not started
 
 
 def run_here(
@@ -51,7 +52,7 @@ def run_here(
     Returns
     -------
     Stopped or None
-        What slot after slot failed with, when that ended the attempt early.
+        What slot after slot failed with, or that a slot could not be set up.
 
     Raises
     ------
@@ -94,27 +95,32 @@ class _Watch:
     def ended(self, slot: int, outcome: SlotOutcome | None) -> bool:
         """Journal a slot's end; False when the attempt should start no further slot."""
         self._journal.append("slot_ended", slot=slot, **(asdict(outcome) if outcome else {}))
-        self._failures.append(self._slot_failure(slot, outcome))
-        slots = len(self._prepared.slots)
-        failure = breaker(self._failures, slots, any_done=self._any_done)
-        if failure and not self.stopped:
-            self.stopped = Stopped(failure=failure, log=_log(self._prepared, slot))
-            self._journal.append("stopped", reason=f"slot after slot failed: {failure}")
-        return failure is None
+        failure = self._slot_failure(slot, outcome)
+        self._failures.append(failure)
+        log = _log(self._prepared, slot)
+        if failure is FailureClass.SETUP_FAILED and not self.stopped:
+            self.stopped = Stopped(failure=failure, log=log, early=False)
+        common = breaker(self._failures, len(self._prepared.slots), any_done=self._any_done)
+        if common and not (self.stopped and self.stopped.early):
+            self.stopped = Stopped(failure=common, log=log, early=True)
+            self._journal.append("stopped", reason=f"slot after slot failed: {common}")
+        return common is None
 
     def _slot_failure(self, slot: int, outcome: SlotOutcome | None) -> FailureClass | None:
         """The class that all failures of a slot share; None when there is none, or several."""
-        if outcome and outcome.exit_code == ExitCode.SETUP_FAILED:
-            return FailureClass.SETUP_FAILED
-        events = [self._last.get(slide.slide_id) for slide in self._prepared.slots[slot].slides]
-        found = {_event_failure(event) for event in events if event} - {None}
+        slides = self._prepared.slots[slot].slides
+        events = [self._last[slide.slide_id] for slide in slides if slide.slide_id in self._last]
+        code = outcome.exit_code if outcome else 0
+        if not events and code > 0 and code != ExitCode.INTERRUPTED:
+            return FailureClass.SETUP_FAILED  # nothing was even begun
+        found = {failure for event in events if (failure := _event_failure(event))}
         return found.pop() if len(found) == 1 else None
 
 
 def _event_failure(event: Event) -> FailureClass | None:
     match event["event"]:
         case "failed":
-            return FailureClass(event["failure"])
+            return failure_class(event)
         case "slide_started":
             return FailureClass.WORKER_ERROR  # its worker is gone
         case "interrupted":
