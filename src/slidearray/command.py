@@ -37,16 +37,14 @@ def start(
     ----------
     argv
         The program and its arguments; no shell reads them.
-    env
-        The whole environment; ours when None.
-    cwd
-        Folder to start in; ours when None.
+    env, cwd
+        The whole environment, and the folder to start in; ours when None.
     stdout
         File for what it prints, errors included; ours when None.
     pass_fds
         Descriptors that it keeps, under their own numbers.
     new_session
-        Make it the leader of a session, and so of a process group, of its own.
+        Give it a session, and so a process group, of its own.
     parent_death_signal
         Sent to it when the thread that called this function ends, however that ends.
     ignore
@@ -57,8 +55,7 @@ def start(
     OSError
         The program cannot be started.
     """
-    # Held back until the program is replaced: a signal to the whole group that came between fork
-    # and exec would run our own handlers in the copy of this process.
+    # A signal to the whole group between fork and exec would run our own handlers in the copy.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         return subprocess.Popen(

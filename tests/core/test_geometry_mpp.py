@@ -106,3 +106,12 @@ def test_what_is_no_plain_decimal_is_no_mpp(text: str) -> None:
 @given(st.decimals(min_value=0, max_value=1000, places=17))
 def test_seventeen_digits_stay_seventeen_digits(value: object) -> None:
     assert parse_mpp(f"{value:f}") == Fraction(str(value))
+
+
+def test_a_tile_that_would_not_fit_into_memory_is_refused_with_what_to_ask_for() -> None:
+    shape = SlideShape(
+        level_dimensions=((200_000, 200_000),), mpp=(Fraction("0.05"), Fraction("0.05"))
+    )
+    with pytest.raises(SlideError, match="102400 pixels .* 16384 are possible") as caught:
+        tile_grid(shape, TileSpec(tile_size=256, stride=256, mpp=Fraction(20)))
+    assert caught.value.failure is FailureClass.BAD_PARAMETERS

@@ -12,6 +12,7 @@ from slidearray.encoders.color_texture import (
     HAEMATOXYLIN,
     ColorTexture,
 )
+from slidearray.encoders.histograms import PATTERN_OF_CODE
 
 ENCODER = ColorTexture()
 
@@ -152,6 +153,10 @@ def test_patterns_count_the_neighbours_that_are_as_bright() -> None:
     found = encoded(tile)
     assert found["lbp_grey_uniform_7"] == pytest.approx(8 / 81)
     assert found["lbp_grey_uniform_8"] == pytest.approx(73 / 81)
+
+
+def test_58_of_the_256_patterns_are_uniform_as_published() -> None:
+    assert np.bincount(PATTERN_OF_CODE).tolist() == [1, 8, 8, 8, 8, 8, 8, 8, 1, 198]
 
 
 def test_no_tiles_have_no_features() -> None:

@@ -101,5 +101,3 @@ def running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-

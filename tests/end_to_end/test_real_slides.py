@@ -54,7 +54,7 @@ def test_bad_slides_are_listed_and_all_good_ones_are_in_the_store(
     assert failed["gone"] == "missing_file"
     assert set(failed.values()) <= {"missing_file", "unsupported_slide", "corrupt_slide"}
     store = FeatureStore(mixed.store())
-    assert store.slide_ids == sorted(good_slides(real_slides))
+    assert list(store.slide_ids) == sorted(good_slides(real_slides))
     assert not store.complete
     assert {missing.slide_id: missing.failure for missing in store.missing} == failed
     assert all(slide.num_tiles == len(slide.coords) for slide in store)

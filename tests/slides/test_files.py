@@ -96,6 +96,17 @@ def test_copies_renames_and_touches_keep_the_fingerprint(tmp_path: Path) -> None
     assert fingerprint(tmp_path / "z.mrxs") != before
 
 
+def test_the_order_of_names_does_not_count(tmp_path: Path) -> None:
+    contents = [dicom(element(0x20, 0xE, b"UI", b"1.1\0"), bytes([k])) for k in range(2)]
+    prints = set()
+    for folder, order in (("as-scanned", contents), ("renamed", contents[::-1])):
+        (tmp_path / folder).mkdir()
+        for name, content in zip(("a", "b"), order, strict=True):
+            (tmp_path / folder / name).write_bytes(content)
+        prints.add(fingerprint(tmp_path / folder))
+    assert len(prints) == 1
+
+
 @pytest.mark.parametrize("place", [0, 65535, -1, 2**20 // 2, -65536])
 def test_a_changed_byte_in_a_sampled_block_changes_the_fingerprint(
     tmp_path: Path, place: int

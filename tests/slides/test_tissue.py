@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,8 +71,21 @@ def test_the_tissue_that_is_there_is_found(tmp_path: Path, share: float) -> None
     assert mask_of(path).mask.mean() == pytest.approx(share, rel=0.15)
 
 
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+
+
+def test_glass_of_noisy_colour_holds_no_tissue_either(tiled: Callable[..., Path]) -> None:
+    noise = np.random.default_rng(1).normal(240, 2, (64, 64, 3)).round().astype(np.uint8)
+    mask = mask_of(tiled([[jpeg(noise)] * 3] * 2), tile_l0=16).mask
+    assert mask.shape == (128, 192)
+    assert not mask.any()
+
+
 def test_near_black_is_no_tissue(tiled: Callable[..., Path]) -> None:
-    assert not mask_of(tiled([[8, 8], [8, 8]])).mask.any()
+    dark_blue = np.full((64, 64, 3), (0, 0, 26), np.uint8)
+    assert not mask_of(tiled([[jpeg(dark_blue), 245], [245, 8]])).mask.any()
 
 
 def test_real_slides_show_as_much_tissue_as_they_hold(real_slides: Path) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[Fraction, Fraction]  # x, y
 
+#: Read-level pixels of one tile along an axis: three bytes each of 16384 squared are 0.8 GB.
+MAX_EXTENT = 16384
 MPP_MIN, MPP_MAX = Fraction(1, 20), Fraction(20)  # of level 0; beyond it a header is wrong
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _DECIMAL_CHARACTERS = 100  # of hostile text: int() refuses 4300 digits, exact fractions get slow
@@ -111,7 +113,7 @@ def tile_grid(shape: SlideShape, spec: TileSpec) -> TileGrid:
     Raises
     ------
     SlideError
-        `bad_parameters` (no such level), `missing_mpp`, `implausible_mpp` (both only where `spec`
+        `bad_parameters` (no such level, or too large a tile), `missing_mpp`, `implausible_mpp` (both only where `spec`
         asks for an mpp) or `resolution_too_coarse` (level 0 is: nothing is ever upsampled).
     """
     if spec.mpp is None:
@@ -122,7 +124,7 @@ def tile_grid(shape: SlideShape, spec: TileSpec) -> TileGrid:
     extents, counts = [], []
     for axis in (0, 1):
         ratio = scale[axis] / downsample[axis]
-        extents.append(math.ceil(spec.tile_size * ratio))
+        extents.append(_extent(spec, ratio))
         counts.append(
             _padded_count(spec, size[axis] / ratio)
             if spec.pad
@@ -154,6 +156,18 @@ def parse_mpp(text: str) -> Fraction | None:
     if len(text) > _DECIMAL_CHARACTERS or not _DECIMAL.fullmatch(text):
         return None
     return Fraction(text)
+
+
+def _extent(spec: TileSpec, ratio: Fraction) -> int:
+    """Read-level pixels of a tile along one axis."""
+    extent = math.ceil(spec.tile_size * ratio)
+    if extent > MAX_EXTENT:
+        raise SlideError(
+            FailureClass.BAD_PARAMETERS,
+            f"a tile would span {extent} pixels of the level that is read, {MAX_EXTENT} are "
+            "possible: ask for a finer mpp, or for a smaller tile_size",
+        )
+    return extent
 
 
 def _fixed_level(shape: SlideShape, level: int) -> tuple[int, Pair]:

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> ExitCode:
     _be_expendable()
     try:
         job = _prepare(RunDir(root=Path(root), project=Path(project)), token=token, cpus=int(cpus))
-    except BaseException as error:  # whatever a user's encoder raises, SystemExit included
+    except Exception as error:  # also what is missing on this node
         if not isinstance(error, SlidearrayError):
             traceback.print_exc()
         send(int(events), {"event": "setup_failed", "reason": described(error)})

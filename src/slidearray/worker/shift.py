@@ -160,6 +160,8 @@ class Shift:
                 return self._messages.pop(0) if self._messages else None
             if self._signals.stop:
                 raise _Stopped(self._signals.stop.name)
+            if self._deadline.left_s() <= 0:
+                raise _OutOfTime
             self._wait(child, seconds=self._deadline.left_s())
 
     def _wait(self, child: ChildProcess, *, seconds: float) -> None:

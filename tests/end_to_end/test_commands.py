@@ -1,0 +1,269 @@
+"""What each command promises to the person who types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slidearray import FeatureStore
+from slidearray.slides.synthetic import write_slide
+from tests.end_to_end.support import Project
+
+ENCODER = """
+import numpy as np
+
+class Mean:
+    name = "mean"
+    dim = 3
+    def encode(self, tiles):
+        {body}
+        return tiles.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+
+def make():
+    return Mean()
+"""
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("slides")
+    for k in range(3):
+        write_slide(folder / f"s{k}.svs", width=800, height=600, seed=k, tissue=0.8)
+    return folder
+
+
+@pytest.fixture
+def ready(project: Project, slides: Path) -> Project:
+    """A project with a manifest and a config, not planned."""
+    project.manifest(
+        {"slide_id": path.stem, "path": str(path)} for path in sorted(slides.iterdir())
+    )
+    project.config()
+    return project
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def use_encoder(project: Project, body: str, **config: object) -> None:
+    (project.folder / "encoder.py").write_text(ENCODER.format(body=body))
+    project.config(encoder={"name": "python:encoder.py:make"}, **config)
+
+
+def test_a_plan_prints_what_it_will_cost_and_is_made_once(ready: Project) -> None:
+    printed = ready.run("plan", "slidearray.yaml").stdout
+    for word in ("tasks", "core-hours", "features at most", "inodes"):
+        assert word in printed
+    before = snapshot(ready.folder)
+    again = ready.run("plan", "slidearray.yaml", expect=1).stderr
+    assert "runs/one" in again
+    assert "is the same plan" in again
+    ready.config(tiles={"tile_size": 128, "stride": 256, "level": 0})
+    differs = ready.run("plan", "slidearray.yaml", expect=1).stderr
+    assert "tiles.tile_size (256 there, 128 now)" in differs
+    assert snapshot(ready.folder / "runs") == {
+        name.removeprefix("runs/"): data
+        for name, data in before.items()
+        if name.startswith("runs/")
+    }
+
+
+def test_a_plan_without_a_usable_slide_is_refused_and_leaves_nothing(ready: Project) -> None:
+    ready.manifest([{"slide_id": "gone", "path": "gone.svs"}])
+    refused = ready.run("plan", "slidearray.yaml", expect=1).stderr
+    assert "missing_file" in refused
+    assert "row 2" in refused
+    assert not (ready.folder / "runs").exists() or not list((ready.folder / "runs").iterdir())
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm-cpu"])
+def test_a_dry_run_prints_scripts_and_commands_and_touches_nothing(
+    ready: Project, profile: str
+) -> None:
+    ready.run("plan", "slidearray.yaml", "--profile", profile)
+    before = snapshot(ready.folder)
+    printed = ready.run("submit", "runs/one", "--dry-run").stdout
+    assert "#!/bin/bash -l" in printed
+    assert "-m slidearray work" in printed
+    if profile == "slurm-cpu":
+        assert "#SBATCH --array=0-0" in printed
+        assert "sbatch --parsable --hold" in printed
+        assert "scontrol release {array id}" in printed
+    assert snapshot(ready.folder) == before
+
+
+def test_a_slurm_profile_says_what_this_version_can_do_with_it(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml", "--profile", "slurm-cpu")
+    refused = ready.run("submit", "runs/one", expect=1).stderr
+    assert "--local" in refused
+    assert "--dry-run" in refused
+    assert not (ready.folder / "runs/one/attempts").exists()
+
+
+def test_a_run_is_submitted_once_and_resubmit_is_named(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml")
+    ready.run("submit", "runs/one", "--local")
+    assert "resubmit" in ready.run("submit", "runs/one", "--local", expect=1).stderr
+    assert "nothing to send" in ready.run("resubmit", "runs/one", "--local").stdout
+
+
+def test_the_steps_by_hand_give_the_same_store_as_the_one_liner(ready: Project) -> None:
+    ready.run("run", "slidearray.yaml")
+    ready.run("plan", "slidearray.yaml", "--run-dir", "runs/two", "--profile", "slurm-cpu")
+    ready.run("submit", "runs/two", "--local")
+    ready.run("reduce", "runs/two")
+    assert ready.store("runs/two").read_bytes() == ready.store().read_bytes()
+
+
+def test_a_lost_feature_file_is_named_by_reduce_and_sent_again_by_resubmit(ready: Project) -> None:
+    ready.run("run", "slidearray.yaml")
+    whole = ready.store().read_bytes()
+    ready.store().unlink()
+    (ready.folder / "runs/one/features/color-texture/s1_features.h5").unlink()
+    refused = ready.run("reduce", "runs/one", expect=3).stdout
+    assert "s1" in refused
+    assert "lost" in refused
+    assert not ready.store().exists()
+    ready.run("reduce", "runs/one", "--allow-missing", expect=3)
+    partial = FeatureStore(ready.store())
+    assert not partial.complete
+    assert [missing.slide_id for missing in partial.missing] == ["s1"]
+    ready.run("resubmit", "runs/one", "--local")
+    ready.run("reduce", "runs/one")
+    assert ready.store().read_bytes() == whole
+
+
+def test_verify_finds_a_changed_file_and_names_it(ready: Project) -> None:
+    ready.run("run", "slidearray.yaml")
+    ready.run("verify", "runs/one")
+    file = ready.folder / "runs/one/features/color-texture/s0_features.h5"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    faulty = ready.json("verify", "runs/one", expect=3)
+    assert [Path(check["path"]).name for check in faulty if check["faults"]] == [file.name]
+
+
+def test_an_encoder_that_raises_is_tried_again_and_then_listed_with_its_words(
+    ready: Project,
+) -> None:
+    use_encoder(ready, "raise ValueError('no such weights')", retry={"max_attempts": 2})
+    ready.manifest([{"slide_id": "s0", "path": json_path(ready, "s0")}])
+    ready.run("run", "slidearray.yaml", expect=3)
+    status = ready.json("status", "runs/one", expect=3)
+    (trouble,) = status["troubles"]
+    assert trouble["class"] == "worker_error"
+    assert "no such weights" in trouble["reason"]
+    assert status["attempts"] == 2
+    # mended: the person says so
+    (ready.folder / "encoder.py").write_text(ENCODER.format(body="pass"))
+    assert "nothing to send" in ready.run("resubmit", "runs/one", "--local").stdout
+
+
+def json_path(project: Project, slide_id: str) -> str:
+    text = (project.folder / "metadata/slide_manifest.csv").read_text()
+    return next(line.split(",")[1] for line in text.splitlines() if line.startswith(slide_id))
+
+
+def test_a_run_stops_when_slot_after_slot_fails_alike_and_shows_a_log(ready: Project) -> None:
+    use_encoder(ready, "raise ValueError('no such weights')", shards={"slides_per_task": 1})
+    stopped = ready.run("run", "slidearray.yaml", expect=3)
+    assert "slot after slot failed with worker_error" in stopped.stdout
+    assert "no such weights" in stopped.stdout
+    assert ready.json("status", "runs/one", expect=3)["attempts"] == 1
+    assert not (ready.folder / "runs/one/stores").exists()
+
+
+def test_a_setup_line_that_fails_is_not_tried_again_by_itself_and_its_log_is_shown(
+    ready: Project,
+) -> None:
+    profile = {
+        "version": 1,
+        "scheduler": "local",
+        "walltime": 10,
+        "memory": "1G",
+        "setup": ["module() { echo no such module >&2; return 1; }", "module load cuda/12"],
+    }
+    (ready.folder / "cluster.yaml").write_text(yaml.safe_dump(profile))
+    failed = ready.run("run", "slidearray.yaml", "--profile", "cluster.yaml", expect=78)
+    assert "setup_failed" in failed.stdout
+    assert "no such module" in failed.stdout
+    assert ready.json("status", "runs/one", expect=3)["attempts"] == 1
+
+
+def test_a_typo_in_a_users_template_is_an_error_that_names_it(ready: Project) -> None:
+    (ready.folder / "mine.j2").write_text("#!/bin/bash\necho {{ job_nmae }}\n")
+    profile = {"version": 1, "scheduler": "slurm", "walltime": 10, "memory": "1G"}
+    (ready.folder / "cluster.yaml").write_text(yaml.safe_dump({**profile, "template": "mine.j2"}))
+    ready.run("plan", "slidearray.yaml", "--profile", "cluster.yaml")
+    refused = ready.run("submit", "runs/one", "--dry-run", expect=1).stderr
+    assert "mine.j2" in refused
+    assert "job_nmae" in refused
+
+
+def test_a_users_template_is_what_runs(ready: Project) -> None:
+    template = "#!/bin/bash\ntouch {{ project | sh }}/mine\n"
+    template += "exec {{ python | sh }} -m slidearray work {{ run_dir | sh }} {{ attempt }} $1 "
+    template += "--walltime {{ shape.walltime_s }} --started $(date +%s)\n"
+    (ready.folder / "mine.j2").write_text(template)
+    profile = {"version": 1, "scheduler": "local", "walltime": 10, "memory": "1G"}
+    (ready.folder / "cluster.yaml").write_text(yaml.safe_dump({**profile, "template": "mine.j2"}))
+    ready.run("run", "slidearray.yaml", "--profile", "cluster.yaml")
+    assert (ready.folder / "mine").exists()
+
+
+def test_a_run_directory_moves_with_its_project(ready: Project, tmp_path: Path) -> None:
+    ready.run("plan", "slidearray.yaml")
+    ready.run("submit", "runs/one", "--local")
+    moved = Project(tmp_path / "elsewhere" / "project")
+    shutil.move(ready.folder, moved.folder)
+    moved.run("reduce", "runs/one")
+    assert moved.json("status", "runs/one")["complete"]
+
+
+def test_a_project_that_moved_alone_is_asked_for_and_can_be_given(
+    ready: Project, tmp_path: Path
+) -> None:
+    run = tmp_path / "scratch" / "one"
+    ready.run("plan", "slidearray.yaml", "--run-dir", run)
+    shutil.move(ready.folder, tmp_path / "moved")
+    away = Project(tmp_path)
+    assert "--project" in away.run("submit", run, "--local", expect=1).stderr
+    away.run("submit", run, "--local", "--project", "moved")
+
+
+def test_json_is_one_value_and_nothing_else_also_for_errors(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml")
+    assert ready.json("status", "runs/one", expect=3)["states"]["pending"] == 3
+    assert ready.json("info", json_path(ready, "s0"))["levels"][0]["width"] == 800
+    assert ready.json("manifest", "check", "metadata/slide_manifest.csv")["slides"] == 3
+    refused = ready.run("status", "nowhere", "--json", expect=1)
+    assert "nowhere" in json.loads(refused.stdout)["error"]
+
+
+def test_every_error_of_the_user_is_one_line_without_a_traceback(ready: Project) -> None:
+    wrong = [
+        ("plan", "nowhere.yaml"),
+        ("plan", "metadata"),
+        ("plan", "slidearray.yaml", "--profile", "nowhere"),
+        ("status", "slidearray.yaml"),
+        ("info", "gone.svs"),
+        ("info", "slidearray.yaml"),
+        ("manifest", "check", "nowhere.csv"),
+        ("manifest", "build", "nowhere", "-o", "m.csv"),
+        ("resubmit", "runs/one", "--include", "bad_luck"),
+        ("init", "slidearray.yaml"),
+    ]
+    for arguments in wrong:
+        refused = ready.run(*arguments, expect=1)
+        assert refused.stderr.startswith("error: "), arguments
+    ready.run("no-such-command", expect=2)
