@@ -241,13 +241,16 @@ def test_a_flipped_bit_is_found(finished: RunDir) -> None:
     assert "content digest differs" in lost.reason
 
 
-def test_a_file_of_another_host_is_waited_for(runs: Runs) -> None:
+@pytest.mark.parametrize("seen", [None, b"the first bytes"])
+def test_a_file_of_another_host_is_waited_for(runs: Runs, seen: bytes | None) -> None:
     run = runs.plan("run")
     runs.attempt(run, list(SLIDES))
     runs.work(run, 0, *SLIDES, host="another-host")
     path = run.feature_file("demo", "x", "d")
-    path.rename(path.with_name("not yet"))
-    appears = threading.Timer(0.2, lambda: path.with_name("not yet").rename(path))
+    whole = path.rename(path.with_name("not seen yet"))
+    if seen is not None:
+        path.write_bytes(seen)
+    appears = threading.Timer(0.2, lambda: whole.replace(path))
     appears.start()
     report = reduce_run(run)
     appears.join()

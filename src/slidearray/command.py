@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
     from typing import IO
 
 #: A program that was started.
@@ -24,7 +23,6 @@ def start(
     argv: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     stdout: IO[bytes] | None = None,
     pass_fds: Collection[int] = (),
     new_session: bool = False,
@@ -37,8 +35,8 @@ def start(
     ----------
     argv
         The program and its arguments; no shell reads them.
-    env, cwd
-        The whole environment, and the folder to start in; ours when None.
+    env
+        The whole environment; ours when None.
     stdout
         File for what it prints, errors included; ours when None.
     pass_fds
@@ -61,7 +59,6 @@ def start(
         return subprocess.Popen(
             argv,
             env=env,
-            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=None if stdout is None else subprocess.STDOUT,

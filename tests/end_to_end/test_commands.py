@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.end_to_end.support import Project
 
 from slidearray import FeatureStore
 from slidearray.slides.synthetic import write_slide
-from tests.end_to_end.support import Project
 
 ENCODER = """
 import numpy as np

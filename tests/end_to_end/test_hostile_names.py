@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.end_to_end.support import Project
 
 from slidearray import FeatureStore
 from slidearray.slides.synthetic import write_slide
-from tests.end_to_end.support import Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTILE = [
     'it\'s "quoted"',

@@ -61,7 +61,8 @@ def test_slots_run_side_by_side_but_never_more_than_the_window(tmp_path: Path) -
     # Slots 0 and 1, then 2 and 3, wait for each other: with a window below 2 they never would end.
     script = """
     touch running.$1; ls running.* | wc -l >> counts
-    until [ -e running.$(( $1 ^ 1 )) ] || [ -e ended.$(( $1 ^ 1 )) ]; do read -t 0.05 < /dev/zero; done
+    other=$(( $1 ^ 1 ))
+    until [ -e running.$other ] || [ -e ended.$other ]; do read -t 0.05 < /dev/zero; done
     touch ended.$1; rm running.$1
     """
     outcomes([task(tmp_path, slot, script) for slot in range(4)], window=2)
@@ -81,8 +82,11 @@ def test_each_slot_has_a_log_of_its_own_with_all_it_printed(tmp_path: Path) -> N
 def test_at_the_walltime_the_whole_group_gets_term_and_the_slot_counts_as_timed_out(
     tmp_path: Path,
 ) -> None:
-    script = "(trap 'echo child >> told; exit' TERM; while :; do read -t 0.05 < /dev/zero; done) &\n"
-    script += "trap 'echo parent >> told; wait; exit 75' TERM; while :; do wait; done"
+    script = """
+    (trap 'echo child >> told; exit' TERM; while :; do read -t 0.05 < /dev/zero; done) &
+    trap 'echo parent >> told; wait; exit 75' TERM
+    while :; do wait; done
+    """
     (outcome,) = outcomes([task(tmp_path, 0, script, walltime_s=1)]).values()
     assert outcome == SlotOutcome(exit_code=75, timed_out=True, out_of_memory=False)
     assert sorted((tmp_path / "told").read_text().split()) == ["child", "parent"]

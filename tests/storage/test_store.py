@@ -290,6 +290,20 @@ def test_what_is_no_store_is_refused_by_name(
             FeatureStore(tmp_path / path)
 
 
+def test_a_store_that_vanished_is_named_when_it_is_read(store: Path) -> None:
+    found = FeatureStore(store)
+    store.unlink()
+    for read in (lambda: found["b"].features, lambda: found.slides, lambda: found.missing):
+        with pytest.raises(StoreError, match=r"s\.h5: "):
+            read()
+
+
+def test_a_store_and_a_slide_say_what_they_are(store: Path) -> None:
+    found = FeatureStore(store)
+    assert "3 slides, 10 tiles, 3 features" in repr(found)
+    assert repr(found["b"]) == "SlideFeatures('b': 4 tiles)"
+
+
 def test_a_closed_store_opens_again_when_asked(store: Path) -> None:
     found = FeatureStore(store)
     first = found["b"].features

@@ -40,7 +40,9 @@ class ActingEncoder:
         features = np.concatenate([np.resize(row, (1, self.dim)) for row in means])
         word = _next_word("acts")
         act(word)
-        return np.full_like(features, np.nan) if word == "nan" else features.astype(np.float32)
+        if word == "nan":
+            return np.full_like(features, np.nan)
+        return features.astype(np.float16 if word == "half" else np.float32)
 
 
 def make(dim: int = 8) -> ActingEncoder:

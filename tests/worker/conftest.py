@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from slidearray.core.recipe import Recipe, TileSpec, TissueSpec
 from slidearray.encoders.contract import load_encoder
 from slidearray.slides.synthetic import write_slide
 from slidearray.storage.records import read_records
-from slidearray.storage.rundir import Output, RunDir, RunDocument, write_document
+from slidearray.storage.rundir import Output, RunDir, RunDocument, read_document, write_document
 from slidearray.storage.slots import Slot, SlotSlide, write_slots
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from slidearray.storage.rundir import RunDir
-from slidearray.worker.limits import ControlGroups
+from slidearray.schedulers.limits import ControlGroups
 from slidearray.worker.supervisor import supervise
 
 root, project, walltime_s, started_at, proc = sys.argv[1:]
@@ -65,6 +65,12 @@ class Bench:
         for kind, script in (("acts", words), ("loading", loading)):
             (self.project / kind).write_text(" ".join(script))
             (self.project / f"{kind}.count").unlink(missing_ok=True)
+
+    def batches_of(self, size: int) -> None:
+        """Give the encoder `size` tiles at a time."""
+        document = read_document(self.run)
+        encoder = {**document.config["encoder"], "batch_size": size}
+        write_document(self.run, replace(document, config={**document.config, "encoder": encoder}))
 
     def start(
         self, *, walltime_s: float = 3600, left_s: float | None = None, prefix: tuple[str, ...] = ()

@@ -27,6 +27,8 @@ def test_every_slide_gets_its_feature_file(bench: Bench) -> None:
         assert data.features.shape == (4, 8)
         assert data.coords.tolist() == [[0, 0], [256, 0], [0, 256], [256, 256]]
         assert (data.mpp, data.mpp_level0, data.slide_id) == (0.5, 0.5, slide_id)
+        assert (data.level0_magnification, data.target_magnification) == (20, 20)
+        assert (data.level0_width, data.patch_size_level0, data.overlap) == (512, 256, 0)
 
 
 def test_a_record_tells_the_whole_execution(bench: Bench) -> None:
@@ -88,6 +90,26 @@ def test_another_resolution_in_the_manifest_makes_the_file_anew(bench: Bench) ->
     assert [event["reused"] for event in bench.events() if "reused" in event][3:] == [
         False, True, True,
     ]  # fmt: skip
+
+
+def test_the_batch_size_has_no_part_in_the_features(
+    bench: Bench, make_bench: Callable[..., Bench]
+) -> None:
+    bench.work()
+    other = make_bench("other")
+    other.batches_of(3)
+    assert other.work() == 0
+    assert other.features() == bench.features()
+
+
+def test_half_precision_is_kept_and_never_mixed(bench: Bench) -> None:
+    bench.batches_of(2)
+    bench.acts("half", "half", "half", "work")
+    assert bench.work() == 0
+    assert bench.outcome() == {"a": "done", "b": "failed bad_features", "c": "done"}
+    data = read_feature_file(bench.run.feature_file("acting", cohort="", slide_id="a"))
+    assert data.features.dtype == np.float16
+    assert "float16 for the first tiles and float32" in bench.event("failed")["reason"]
 
 
 def test_a_slide_without_tiles_is_empty(bench: Bench, small_slides: object) -> None:

@@ -95,20 +95,27 @@ class _Gradient:
 
     def __init__(self, height: int, width: int) -> None:
         self._dx, self._dy = (np.empty((height, width), np.int16) for _ in range(2))
-        self._x, self._y, self._polar = (np.empty((height, width), np.float32) for _ in range(3))
+        self._x, self._y, self._magnitude, self._degrees = (
+            np.empty((height, width), np.float32) for _ in range(4)
+        )
 
     def statistics(self, grey: Image) -> Iterator[float]:
         """Yield mean, deviation and percentile of the magnitude, then shares of orientations."""
         self._x[:], self._y[:] = cv2.spatialGradient(
             grey, self._dx, self._dy, borderType=cv2.BORDER_REPLICATE
         )
-        magnitude = cv2.magnitude(self._x, self._y, self._polar)
-        steepness = cv2.convertScaleAbs(magnitude, alpha=GRADIENT_SCALE)
+        # Not cv2.magnitude: its last bit depends on where in memory the arrays lie. The squares
+        # are integers below 2**24 and the root is rounded as IEEE 754 says, so these are exact.
+        np.multiply(self._x, self._x, out=self._magnitude)
+        np.multiply(self._y, self._y, out=self._degrees)
+        np.add(self._magnitude, self._degrees, out=self._magnitude)
+        np.sqrt(self._magnitude, out=self._magnitude)
+        steepness = cv2.convertScaleAbs(self._magnitude, alpha=GRADIENT_SCALE)
         histogram = counts(steepness)
         yield from mean_std(histogram, UNIT)
         yield from percentiles(histogram, UNIT, percents=(90,))
         edges = cv2.threshold(steepness, EDGE - 1, 255, cv2.THRESH_BINARY)[1]
-        degrees = cv2.phase(self._x, self._y, self._polar, angleInDegrees=True)
+        degrees = cv2.phase(self._x, self._y, self._degrees, angleInDegrees=True)
         yield from _orientations(degrees, edges)
 
 

@@ -1,6 +1,6 @@
 """Tiled JPEG BigTIFFs, tile by tile: as much of TIFF 6.0 as made-up slides need.
 
-tifffile writes JPEG only where imagecodecs is installed, and keeps no stream of encoded tiles.
+tifffile writes JPEG only where imagecodecs is installed, even tiles that are encoded already.
 """
 
 from __future__ import annotations

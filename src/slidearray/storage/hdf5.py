@@ -52,9 +52,8 @@ def reserve(
 
 
 def add_array(group: h5py.Group, name: str, values: npt.NDArray[Any]) -> h5py.Dataset:
-    """A contiguous, uncompressed, little-endian dataset."""
-    dtype = values.dtype if values.dtype.metadata else values.dtype.newbyteorder("<")
-    dataset = reserve(group, name, shape=values.shape, dtype=dtype)
+    """A contiguous, uncompressed dataset of the array's own dtype."""
+    dataset = reserve(group, name, shape=values.shape, dtype=values.dtype)
     if values.size:
         dataset[...] = values
     return dataset

@@ -9,15 +9,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from slidearray import command
+from slidearray.schedulers.limits import child_environment, limits_here
 from slidearray.storage.files import remove_partials
 from slidearray.storage.rundir import read_document
 from slidearray.worker.channel import Inbox, Message, send
-from slidearray.worker.limits import child_environment, limits_here
 
 if TYPE_CHECKING:
+    from slidearray.schedulers.limits import ControlGroups
     from slidearray.storage.rundir import RunDir
     from slidearray.storage.slots import SlotSlide
-    from slidearray.worker.limits import ControlGroups
 
 #: The supervisor alone decides when the child ends.
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

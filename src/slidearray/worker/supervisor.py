@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from slidearray import __version__
 from slidearray.core.exits import ExitCode
 from slidearray.errors import SlidearrayError, StorageFullError
+from slidearray.schedulers.limits import ControlGroups
 from slidearray.storage.files import execution_token, host_name, storage_fault
 from slidearray.storage.records import RecordWriter
 from slidearray.storage.slots import read_slot
 from slidearray.worker.child_process import Crew
 from slidearray.worker.deadline import Deadline
-from slidearray.worker.limits import ControlGroups
 from slidearray.worker.shift import Shift, log
 from slidearray.worker.signals import Signals
 

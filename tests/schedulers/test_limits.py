@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slidearray.worker.limits import ControlGroups, child_environment, limits_here
+from slidearray.schedulers.limits import ControlGroups, child_environment, limits_here
 
 if TYPE_CHECKING:
     from pathlib import Path
