@@ -23,11 +23,11 @@ from slidearray.storage.store_writer import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from slidearray.core.classes import Rejected
     from slidearray.core.policy import Verdict
-    from slidearray.storage.manifest import ManifestRow
+    from slidearray.storage.manifest import Manifest, ManifestRow
     from slidearray.storage.rundir import Output, RunDir
 
 #: How long a file that another host wrote may take to be seen here (NFS caches attributes).
@@ -111,24 +111,36 @@ def reduce_run(
     lost = _absent(found, patience_s=patience_s)
     while True:
         missing |= {slide_id: _lost(slide_id, reason) for slide_id, reason in lost.items()}
-        content = StoreContent(
-            sources=[f.source for f in found if f.source.slide_id not in missing],
-            missing=[
-                _scrubbed(missing[row.slide_id], row, run)
-                for row in manifest.rows
-                if row.slide_id in missing
-            ],
-            columns=manifest.columns,
-            recipe=output.recipe,
-            recipe_digest=output.recipe_digest,
-            feature_dim=output.feature_dim,
-        )
+        content = _content(run, manifest, output, found=found, missing=missing)
         if not content.sources or (content.missing and not allow_missing):
             return _report(content, store=None)
         try:
             return _write(run.store(output.label), content, progress=progress)
         except UnusableFilesError as error:
             lost = error.reasons
+
+
+def _content(
+    run: RunDir,
+    manifest: Manifest,
+    output: Output,
+    *,
+    found: Sequence[_Found],
+    missing: Mapping[str, Missing],
+) -> StoreContent:
+    """What the store will hold: the slides found, less those missing, in the manifest's order."""
+    return StoreContent(
+        sources=[slide.source for slide in found if slide.source.slide_id not in missing],
+        missing=[
+            _scrubbed(missing[row.slide_id], row, run)
+            for row in manifest.rows
+            if row.slide_id in missing
+        ],
+        columns=manifest.columns,
+        recipe=output.recipe,
+        recipe_digest=output.recipe_digest,
+        feature_dim=output.feature_dim,
+    )
 
 
 def _write(

@@ -112,6 +112,6 @@ def test_a_tile_that_would_not_fit_into_memory_is_refused_with_what_to_ask_for()
     shape = SlideShape(
         level_dimensions=((200_000, 200_000),), mpp=(Fraction("0.05"), Fraction("0.05"))
     )
-    with pytest.raises(SlideError, match="102400 pixels .* 16384 are possible") as caught:
+    with pytest.raises(SlideError, match=r"102400 pixels .* 16384 are possible") as caught:
         tile_grid(shape, TileSpec(tile_size=256, stride=256, mpp=Fraction(20)))
     assert caught.value.failure is FailureClass.BAD_PARAMETERS

@@ -293,3 +293,9 @@ def test_the_verdict_tells_the_shape_of_the_last_slot_and_whether_it_was_alone()
     assert (verdict("a", [crowd]).shape, verdict("a", [crowd]).alone) == (SHAPE, False)
     v = verdict("a", [crowd, alone])
     assert (v.shape, v.alone) == (larger, True)
+
+
+def test_the_newest_of_several_results_counts_because_a_lost_file_was_made_anew() -> None:
+    first, second = event("done", num_tiles=1), event("done", num_tiles=2)
+    assert verdict("a", [slot([first]), slot([second], attempt=2)]).result == second
+    assert verdict("a", [slot([first], [second])]).result == second

@@ -161,3 +161,17 @@ def test_58_of_the_256_patterns_are_uniform_as_published() -> None:
 
 def test_no_tiles_have_no_features() -> None:
     assert ENCODER.encode(np.empty((0, 8, 8, 3), np.uint8)).shape == (0, 72)
+
+
+@pytest.mark.parametrize("edge", [37, 224, 256])
+def test_features_do_not_depend_on_where_in_memory_anything_lies(edge: int) -> None:
+    # OpenCV's vector code takes other paths for arrays that begin elsewhere; that must not show.
+    tile = np.sort(noise(edge, edge, edge), axis=0)
+    expected = ENCODER.encode(tile[None])
+    held = []
+    for offset in range(0, 64, 3):
+        room = np.empty(tile.nbytes + 64, np.uint8)
+        placed = room[offset : offset + tile.nbytes].reshape(1, *tile.shape)
+        placed[0] = tile
+        held.append(np.empty(offset * 1000 + 1, np.uint8))  # the encoder's own arrays move too
+        assert ColorTexture().encode(placed).tobytes() == expected.tobytes()

@@ -221,3 +221,17 @@ def test_no_tiles_give_no_features_without_asking(tmp_path: Path) -> None:
     features = encode_checked(loaded, TILES[:0])
     assert features.shape == (0, 3)
     assert features.dtype == np.float32
+
+
+def test_code_of_the_project_is_found_and_never_hides_an_installed_module(tmp_path: Path) -> None:
+    (tmp_path / "colours.py").write_text("DIM = 3\n")
+    (tmp_path / "random.py").write_text("raise RuntimeError('not me')\n")
+    (tmp_path / "mine_in_project.py").write_text(
+        "import random, numpy as np, colours\n"
+        "class Own:\n"
+        "    name, dim = 'own', colours.DIM\n"
+        "    def encode(self, tiles):\n"
+        "        return np.zeros((len(tiles), 3), np.float32)\n"
+    )
+    for place in ("mine_in_project", "mine_in_project.py"):
+        assert load_encoder(f"python:{place}:Own", {}, root=tmp_path).spec.feature_dim == 3

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from slidearray.core.classes import FailureClass
 from slidearray.core.geometry import TileGrid, tile_grid
 from slidearray.core.recipe import TileSpec, TissueSpec
 from slidearray.errors import SlideError
@@ -124,3 +125,20 @@ def test_full_coverage_is_reached_whatever_the_rounding(tmp_path: Path) -> None:
         grid = grid_on(reader, TileSpec(tile_size=33, stride=7, level=0))
         kept = select_tiles(reader, grid, TissueSpec(method="otsu", min_coverage=1.0))
         assert len(kept) == grid.counts[0] * grid.counts[1]
+
+
+@pytest.mark.parametrize("method", ["otsu", "none"])
+def test_a_slide_too_small_for_a_tile_is_read_all_the_same(tmp_path: Path, method: str) -> None:
+    path = tmp_path / "small.svs"
+    write_slide(path, width=40, height=40, seed=1, tissue=0.5)
+    broken = bytearray(path.read_bytes())
+    start = broken.index(b"\xff\xda")  # the scan of the first JPEG tile
+    broken[start : start + 2] = b"\x00\x00"
+    path.write_bytes(broken)
+    with OpenSlideReader(path) as reader:
+        shape = slide_shape(reader.header, mpp_override=None)
+        grid = tile_grid(shape, TileSpec(tile_size=256, stride=256, level=0))
+        assert grid.counts == (0, 0)
+        with pytest.raises(SlideError) as caught:
+            select_tiles(reader, grid, TissueSpec(method=method, min_coverage=0.5))
+    assert caught.value.failure is FailureClass.CORRUPT_SLIDE

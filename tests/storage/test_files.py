@@ -17,6 +17,7 @@ from slidearray.storage.files import (
     parse_lines,
     published,
     remove_dead_partials,
+    remove_partial,
     remove_partials,
     storage_fault,
     utc_now,
@@ -93,16 +94,26 @@ def test_the_longest_names_can_be_published_and_swept(tmp_path: Path, name: str)
         assert len(os.fsencode(partial.name)) <= 255
     assert _names(tmp_path) == [name]
     partial.touch()  # as a killed writer leaves it
-    remove_partials(target)
+    remove_partials(tmp_path)
     assert _names(tmp_path) == [name]
 
 
-def test_sweeping_one_file_leaves_the_partials_of_others(tmp_path: Path) -> None:
-    for name in (".a.h5.t.partial", ".ab.h5.t.partial", "a.h5", ".a.h5.t"):
+def test_clearing_up_after_one_execution_leaves_the_partials_of_others(tmp_path: Path) -> None:
+    names = (".a.h5.mine.partial", ".a.h5.other.partial", ".ab.h5.mine.partial", "a.h5")
+    for name in names:
         (tmp_path / name).touch()
-    remove_partials(tmp_path / "a.h5")
-    assert _names(tmp_path) == [".a.h5.t", ".ab.h5.t.partial", "a.h5"]
-    remove_partials(tmp_path / "nowhere" / "a.h5")
+    remove_partial(tmp_path / "a.h5", token="mine")
+    assert _names(tmp_path) == sorted(names[1:])
+    remove_partial(tmp_path / "nowhere" / "a.h5", token="mine")
+
+
+def test_sweeping_a_folder_leaves_only_finished_files(tmp_path: Path) -> None:
+    (tmp_path / "cohort").mkdir()
+    for name in (".a.h5.t.partial", "a.h5", ".a.h5.t", "a.partial"):
+        (tmp_path / "cohort" / name).touch()
+    remove_partials(tmp_path)
+    assert _names(tmp_path / "cohort") == [".a.h5.t", "a.h5", "a.partial"]
+    remove_partials(tmp_path / "nowhere")
 
 
 def test_only_dead_writers_of_this_host_are_swept_from_a_shared_file(tmp_path: Path) -> None:

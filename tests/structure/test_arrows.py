@@ -23,7 +23,6 @@ ADMITTED = {
 
 ONE_ROOM = {
     "openslide": "slidearray.slides",
-    "tifffile": "slidearray.slides",
     "h5py": "slidearray.storage",
     "submitit": "slidearray.schedulers",
     "subprocess": "slidearray.command",

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,24 +79,41 @@ def test_a_worker_that_is_told_while_the_encoder_loads_ends_within_4_s(
     arrival.wait_for_its_end()
 
 
-def test_an_interrupted_slot_leaves_no_unfinished_file(bench: Bench, arrival: Arrival) -> None:
+def test_an_interrupted_slot_leaves_no_unfinished_file_of_its_own(
+    bench: Bench, arrival: Arrival
+) -> None:
     bench.acts("work", "block")
     process = bench.start()
     arrival.wait()
-    left = bench.run.feature_file("acting", cohort="", slide_id="b")
-    (left.parent / f".{left.name}.token.partial").touch()
+    other = leave_partials(bench, "b")
     process.terminate()
     bench.end(process)
-    assert partials(bench) == []
+    assert partials(bench) == [other]
 
 
-def test_a_crashed_slide_leaves_no_unfinished_file(bench: Bench) -> None:
-    left = bench.run.feature_file("acting", cohort="", slide_id="a")
-    left.parent.mkdir(parents=True)
-    (left.parent / f".{left.name}.token.partial").touch()
-    bench.acts("crash")
-    bench.work()
-    assert partials(bench) == []
+def test_a_crashed_slide_leaves_no_unfinished_file_of_its_own(
+    bench: Bench, arrival: Arrival
+) -> None:
+    bench.acts("work", "block")
+    process = bench.start()
+    arrival.wait()
+    other = leave_partials(bench, "b")
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGSEGV)
+    assert bench.end(process) == 0
+    assert bench.outcome() == {"a": "done", "b": "failed worker_error", "c": "done"}
+    assert partials(bench) == [other]
+
+
+def leave_partials(bench: Bench, slide_id: str) -> str:
+    """Half-written files of the execution at work and of another one; the name of the latter."""
+    (record,) = bench.run.attempt(1).records_root.glob("*/*.jsonl")
+    token = record.name.removeprefix("0.").removesuffix(".jsonl")
+    final = bench.run.feature_file("acting", cohort="", slide_id=slide_id)
+    names = [f".{final.name}.{token}.partial", f".{final.name}.of-another-host.partial"]
+    for name in names:
+        (final.parent / name).touch()
+    return names[1]
 
 
 def test_usr1_lets_the_slide_in_flight_end_and_starts_no_other(

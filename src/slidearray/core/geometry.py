@@ -113,8 +113,9 @@ def tile_grid(shape: SlideShape, spec: TileSpec) -> TileGrid:
     Raises
     ------
     SlideError
-        `bad_parameters` (no such level, or too large a tile), `missing_mpp`, `implausible_mpp` (both only where `spec`
-        asks for an mpp) or `resolution_too_coarse` (level 0 is: nothing is ever upsampled).
+        `bad_parameters` (no such level, or too large a tile), `missing_mpp`, `implausible_mpp`
+        (both only where `spec` asks for an mpp) or `resolution_too_coarse` (level 0 is: nothing
+        is ever upsampled).
     """
     if spec.mpp is None:
         level, scale = _fixed_level(shape, spec.level or 0)

@@ -116,7 +116,8 @@ class Resend:
 def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     """What became of a slide.
 
-    Any success is final; else the newest attempt speaks.
+    A success is final, the newest one where there are several (a lost file was made anew); without
+    one the newest attempt speaks.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     findings = [_finding(slide_id, history) for history in own]
     if not own:
         return _NEVER_SENT
-    spoke = next((k for k, finding in enumerate(findings) if finding.result), len(own) - 1)
+    successes = [k for k, finding in enumerate(findings) if finding.result]
+    spoke = successes[-1] if successes else len(own) - 1
     return Verdict(
         state=findings[spoke].state,
         failure=findings[spoke].failure,
@@ -249,7 +251,7 @@ def _finding(slide_id: str, history: SlotHistory) -> _Finding:
     own = history.facts.by_slide.get(slide_id, [])
     last = history.facts.newest.get(slide_id)
     failures = {failure_class(event): event.get("reason", "") for event in own if _failed(event)}
-    for event in own:
+    for event in reversed(own):
         if event["event"] in (State.DONE, State.EMPTY):
             return _Finding(state=State(event["event"]), result=event)
     for failure in sorted(PERMANENT & failures.keys()):

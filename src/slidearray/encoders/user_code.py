@@ -29,8 +29,9 @@ class Factory:
 def load_factory(target: str, *, name: str, root: Path) -> Factory:
     """Find the callable of ``MODULE_OR_FILE:factory``.
 
-    What ends in ``.py`` or holds a ``/`` is a file, relative to `root`; all else is a module that
-    Python finds by itself.
+    What ends in ``.py`` or holds a ``/`` is a file, relative to `root`; all else is a module,
+    installed or in `root`. Code in `root`, or beside the file, is found by import; it never hides
+    an installed module.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def load_factory(target: str, *, name: str, root: Path) -> Factory:
     module = (
         _from_file((root / place).absolute(), name=name)
         if is_file
-        else _from_module(place, name=name)
+        else _from_module(place, name=name, root=root)
     )
     call = getattr(module, attribute, None)
     if not callable(call):
@@ -96,6 +97,7 @@ def _from_file(path: Path, *, name: str) -> ModuleType:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise EncoderError(f"encoder {name}: {path}: {error.strerror}") from None
+    _findable(path.parent)
     spec = importlib.util.spec_from_file_location(f"slidearray_user_{digest[:16]}", path)
     if spec is None or spec.loader is None:
         raise EncoderError(f"encoder {name}: {path} is no Python file: its name must end in .py")
@@ -106,7 +108,14 @@ def _from_file(path: Path, *, name: str) -> ModuleType:
     return module
 
 
-def _from_module(place: str, *, name: str) -> ModuleType:
+def _findable(folder: Path) -> None:
+    """Let imports find what is in `folder`, after everything else."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _from_module(place: str, *, name: str, root: Path) -> ModuleType:
+    _findable(root.absolute())
     found = call_user_code(
         lambda: importlib.import_module(place), doing=f"encoder {name}: importing it"
     )

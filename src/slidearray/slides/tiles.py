@@ -55,6 +55,8 @@ def select_tiles(reader: OpenSlideReader, grid: TileGrid, tissue: TissueSpec) ->
         All its tiles.
     tissue
         ``otsu`` keeps tiles of which at least `min_coverage` is tissue, ``none`` keeps all.
+        Both read pixels even where no tile fits: a slide that cannot be read never passes for one
+        without tissue.
 
     Raises
     ------
@@ -63,12 +65,15 @@ def select_tiles(reader: OpenSlideReader, grid: TileGrid, tissue: TissueSpec) ->
     """
     corners = grid.corners()
     coords = grid.l0_coords(corners)
-    if tissue.method == "otsu" and len(coords):
+    if tissue.method == "otsu":
         mask = otsu_mask(reader, tile_l0=grid.patch_size_level0)
         patch = tuple(float(e * d) for e, d in zip(grid.extent, grid.downsample, strict=True))
         coverage = mask.coverage(coords, (patch[0], patch[1]))
         kept = coverage >= tissue.min_coverage - COVERAGE_ERROR
         coords, corners = coords[kept], corners[kept]
+    elif not len(coords):
+        size = (min(grid.level_size[0], grid.tile_size), min(grid.level_size[1], grid.tile_size))
+        reader.read(grid.level, corner=(0, 0), size=size)
     return TileSelection(coords=coords, corners=corners, grid=grid)
 
 

@@ -117,7 +117,7 @@ def write_feature_file(path: Path, data: FeatureData, *, token: str = "") -> Fil
     data
         What it will hold.
     token
-        Names the partial file, for `remove_partials`.
+        Names the partial file, for `remove_partial`.
 
     Raises
     ------

@@ -81,15 +81,14 @@ def published(path: Path, *, token: str = "") -> Iterator[Path]:
     path
         The final name; what is there already stays until the new file is whole.
     token
-        Part of the partial file's name, for `remove_partials`; made up when empty.
+        Part of the partial file's name, for `remove_partial`; made up when empty.
 
     Raises
     ------
     StorageFullError
         The file system is full, over quota or read-only.
     """
-    stem = _partial_stem(path)
-    partial = path.with_name(f"{stem}{token[:MAX_TOKEN_BYTES] or os.urandom(16).hex()}.partial")
+    partial = _partial(path, token or os.urandom(16).hex())
     try:
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
         yield partial
@@ -103,6 +102,10 @@ def published(path: Path, *, token: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def _partial(path: Path, token: str) -> Path:
+    return path.with_name(f"{_partial_stem(path)}{token[:MAX_TOKEN_BYTES]}.partial")
 
 
 def _partial_stem(path: Path) -> str:
@@ -129,13 +132,15 @@ def _fsync_folder(folder: Path) -> None:
             raise
 
 
-def remove_partials(path: Path) -> None:
-    """Remove what ended writers of `path` left behind; for the one process that owns `path`."""
-    stem = _partial_stem(path)
-    with suppress(FileNotFoundError):
-        for entry in path.parent.iterdir():
-            if entry.name.startswith(stem) and entry.name.endswith(".partial"):
-                entry.unlink(missing_ok=True)
+def remove_partial(path: Path, *, token: str) -> None:
+    """Remove what the execution `token` left of an unfinished `path`, if it left anything."""
+    _partial(path, token).unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove every unfinished file under a folder that nobody is writing to."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def remove_dead_partials(path: Path) -> None:

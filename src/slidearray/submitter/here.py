@@ -16,7 +16,6 @@ from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
 from slidearray.storage.files import remove_partials, write_text
 from slidearray.storage.journal import Journal
 from slidearray.storage.records import RecordTail
-from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import write_slots
 
 if TYPE_CHECKING:
@@ -144,21 +143,11 @@ def _write_attempt(prepared: PreparedAttempt) -> Journal:
     for job, text in zip(prepared.jobs, prepared.scripts, strict=True):
         write_text(folder.script(job.index), text)
         folder.logs_dir(job.index).mkdir(parents=True, exist_ok=True)
-    _sweep(prepared)
+    # Under the run's lock nobody writes features now: what is unfinished was left by the killed.
+    remove_partials(prepared.run.features_dir)
     journal.append("committed")
     journal.append("released")
     return journal
-
-
-def _sweep(prepared: PreparedAttempt) -> None:
-    """Remove what killed executions left half-written: under the lock nobody writes these now."""
-    (output,) = read_document(prepared.run).outputs
-    for slot in prepared.slots:
-        for slide in slot.slides:
-            path = prepared.run.feature_file(
-                output.label, cohort=slide.cohort, slide_id=slide.slide_id
-            )
-            remove_partials(path)
 
 
 def _log(prepared: PreparedAttempt, slot: int) -> Path:

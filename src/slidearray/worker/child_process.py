@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slidearray import command
 from slidearray.schedulers.limits import child_environment, limits_here
-from slidearray.storage.files import remove_partials
+from slidearray.storage.files import remove_partial
 from slidearray.storage.rundir import read_document
 from slidearray.worker.channel import Inbox, Message, send
 
@@ -114,9 +114,8 @@ class Crew:
     def clear(self, slide: SlotSlide) -> None:
         """Remove the unfinished files of a slide whose child is dead."""
         for label in self._labels:
-            remove_partials(
-                self._run.feature_file(label, cohort=slide.cohort, slide_id=slide.slide_id)
-            )
+            path = self._run.feature_file(label, cohort=slide.cohort, slide_id=slide.slide_id)
+            remove_partial(path, token=self._token)
 
 
 def how_it_ended(exit_code: int) -> str:
@@ -131,6 +130,7 @@ def how_it_ended(exit_code: int) -> str:
 
 
 def _argv(run: RunDir, *, token: str, cpus: int, fds: tuple[int, int]) -> list[str]:
+    # -P: no stray `random.py` of the project stands in for the real one.
     # faulthandler: a crash in native code leaves the Python line that called it in the log.
-    python = [sys.executable, "-X", "faulthandler", "-m", "slidearray.worker.child"]
+    python = [sys.executable, "-P", "-X", "faulthandler", "-m", "slidearray.worker.child"]
     return [*python, str(run.root), str(run.project), token, str(cpus), str(fds[0]), str(fds[1])]

@@ -103,12 +103,12 @@ class SlideJob:
                 return finished
             features, coords, dropped = self._features(reader, grid)
             header = reader.header
-        about = _about(header, shape, grid=grid)
+        about = _about(header, shape, grid=grid, magnification=slide.magnification)
         data = FeatureData(
             features=features,
             coords=coords,
             slide_id=slide.slide_id,
-            model=self._label,
+            model=self._loaded.encoder.name,
             recipe_digest=self._recipe.digest,
             slide_key=key,
             feature_names=self._loaded.feature_names,
@@ -213,12 +213,17 @@ def _differences(prefix: str, planned: Mapping[str, Any], here: Mapping[str, Any
     return found
 
 
-def _about(header: SlideHeader, shape: SlideShape, *, grid: TileGrid) -> dict[str, Any]:
-    """What a feature file says of the slide and its tiles; of the x axis where both may differ."""
+def _about(
+    header: SlideHeader, shape: SlideShape, *, grid: TileGrid, magnification: str
+) -> dict[str, Any]:
+    """What a feature file says of the slide and its tiles; of the x axis where both may differ.
+
+    The manifest's `magnification` goes before the header's.
+    """
     mpp_level0 = shape.mpp[0] if shape.mpp else None
     mpp = mpp_level0 * grid.scale[0] if mpp_level0 is not None else None
-    magnification = parse_mpp(header.magnification or "")
-    target = magnification / grid.scale[0] if magnification else 10 / mpp if mpp else None
+    objective = parse_mpp(magnification or header.magnification or "")
+    target = objective / grid.scale[0] if objective else 10 / mpp if mpp else None
     return {
         "mpp": None if mpp is None else float(mpp),
         "mpp_level0": None if mpp_level0 is None else float(mpp_level0),
@@ -226,7 +231,7 @@ def _about(header: SlideHeader, shape: SlideShape, *, grid: TileGrid) -> dict[st
         "patch_size_level0": grid.patch_size_level0,
         "level0_width": header.width,
         "level0_height": header.height,
-        "level0_magnification": float(magnification) if magnification else None,
+        "level0_magnification": float(objective) if objective else None,
         "target_magnification": None if target is None else float(target),
         "overlap": grid.tile_size - grid.stride,
     }
