@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from slidearray.core.classes import Rejected
+from slidearray.core.classes import PERMANENT, Rejected
 from slidearray.core.cost import Cost, predict
 from slidearray.core.ids import safe_name
 from slidearray.core.recipe import Recipe
@@ -224,15 +224,22 @@ def _examine(
 ) -> tuple[list[_Accepted], list[Rejected]]:
     accepted: list[_Accepted] = []
     rejected: list[Rejected] = []
+    edge = config.tiles.tile_size
     slides = [(run.project / row.path, row.mpp) for row in manifest.rows]
     judged = preflight_all(slides, spec=config.tile_spec())
     for count, (row, found) in enumerate(zip(manifest.rows, judged, strict=True), start=1):
-        if isinstance(found, SlideError):
+        if isinstance(found, SlideError) and found.failure in PERMANENT:
             rejected.append(
                 Rejected(
                     slide_id=row.slide_id, row=row.row, failure=found.failure, reason=found.reason
                 )
             )
+        elif isinstance(found, SlideError):  # the file system's trouble: the worker tries again
+            size_bytes = _size(run.project / row.path)
+            cost = predict(
+                size_bytes=size_bytes, feature_dim=output.feature_dim, tile_pixels=edge**2
+            )
+            accepted.append(_Accepted(row=row, cost=cost, tiles=0))
         else:
             accepted.append(_accept(row, found, feature_dim=output.feature_dim))
         if progress:
@@ -249,6 +256,14 @@ def _accept(row: ManifestRow, found: Preflight, *, feature_dim: int) -> _Accepte
         feature_dim=feature_dim,
     )
     return _Accepted(row=row, cost=cost, tiles=found.grid.counts[0] * found.grid.counts[1])
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file whose header could not be read; 0 when not even they are known."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _none_left(manifest: Path, rejected: Sequence[Rejected]) -> str:

@@ -267,3 +267,21 @@ def test_every_error_of_the_user_is_one_line_without_a_traceback(ready: Project)
         refused = ready.run(*arguments, expect=1)
         assert refused.stderr.startswith("error: "), arguments
     ready.run("no-such-command", expect=2)
+
+
+def test_a_slide_whose_header_cannot_be_read_just_now_is_planned_by_its_size(
+    ready: Project,
+) -> None:
+    (ready.folder / "flaky.svs").symlink_to("/proc/self/mem")  # reading it gives EIO
+    good = json_path(ready, "s0")
+    ready.manifest([{"slide_id": "s0", "path": good}, {"slide_id": "flaky", "path": "flaky.svs"}])
+    ready.config(retry={"max_attempts": 2})
+    ready.run("run", "slidearray.yaml", expect=3)
+    (trouble,) = ready.json("status", "runs/one", expect=3)["troubles"]
+    assert trouble == {
+        "slide_id": "flaky",
+        "class": "worker_error",
+        "reason": trouble["reason"],
+        "attempts": 2,
+    }
+    assert "Input/output error" in trouble["reason"]

@@ -212,3 +212,11 @@ def test_resolution_is_the_exact_fraction_of_its_text(
 def test_only_a_fractional_downsample_interpolates() -> None:
     scanned = header(downsamples=(1.0, 4.0002))
     assert [interpolates(scanned, level) for level in (0, 1)] == [False, True]
+
+
+def test_trouble_of_the_file_system_is_not_the_slides_fault(tmp_path: Path) -> None:
+    slide = tmp_path / "slide.svs"
+    slide.symlink_to("/proc/self/mem")  # a regular file whose first page cannot be read: EIO
+    with pytest.raises(SlideError, match=r"slide\.svs: Input/output error") as caught:
+        read_header(slide)
+    assert caught.value.failure is FailureClass.WORKER_ERROR

@@ -35,11 +35,11 @@ class Cost:
 
 def predict(
     *,
-    target_pixels: int | None,
-    read_pixels: int | None,
     size_bytes: int,
     tile_pixels: int,
     feature_dim: int,
+    target_pixels: int | None = None,
+    read_pixels: int | None = None,
 ) -> Cost:
     """The cost of one slide.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import struct
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,6 +14,20 @@ from slidearray.slides.files import dicom_files
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: What a file system says when it is in trouble itself, and not the file.
+PASSING = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.ENOTCONN,
+        errno.ESHUTDOWN,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+    }
+)
 LFS_POINTER = b"version https://git-lfs"
 HTML_STARTS = (b"<!doctype html", b"<html")
 TILE_WIDTH_TAG = 322
@@ -25,8 +40,8 @@ def entry_file(path: Path) -> Path:
     Raises
     ------
     SlideError
-        ``missing_file`` when there is nothing to read, ``unsupported_slide`` for what is neither
-        a regular file nor a DICOM folder.
+        ``missing_file`` when there is nothing to read, ``worker_error`` when the file system is in
+        trouble, ``unsupported_slide`` for what is neither a regular file nor a DICOM folder.
     """
     try:
         mode = path.stat().st_mode
@@ -41,7 +56,9 @@ def entry_file(path: Path) -> Path:
 
 
 def not_readable(path: Path, error: OSError | ValueError) -> SlideError:
-    """The error for a file that the system does not give us."""
+    """The error for a file that the system does not give us; one that may pass is tried again."""
+    if isinstance(error, OSError) and error.errno in PASSING:
+        return SlideError(FailureClass.WORKER_ERROR, f"{path}: {error.strerror}")
     why = (isinstance(error, OSError) and error.strerror) or error
     return SlideError(FailureClass.MISSING_FILE, f"{path}: {why}")
 
@@ -56,9 +73,8 @@ def why_unsupported(path: Path) -> SlideError:
 
 def _why_unsupported(path: Path) -> SlideError:
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
         head = file.read(1024)
+        size = file.seek(0, 2)
         if path.suffix.lower() == ".mrxs":
             return _why_not_mrxs(path)
         if fault := _not_delivered(head):
