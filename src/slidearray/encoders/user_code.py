@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from slidearray.errors import EncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +93,21 @@ def _place(error: BaseException) -> str:
 
 def _from_file(path: Path, *, name: str) -> ModuleType:
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        source = path.read_bytes()
     except OSError as error:
         raise EncoderError(f"encoder {name}: {path}: {error.strerror}") from None
-    _findable(path.parent)
-    spec = importlib.util.spec_from_file_location(f"slidearray_user_{digest[:16]}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise EncoderError(f"encoder {name}: {path} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look their module up there
-    loader = spec.loader
-    call_user_code(lambda: loader.exec_module(module), doing=f"encoder {name}: loading it")
+    module = ModuleType(f"slidearray_user_{hashlib.sha256(source).hexdigest()[:16]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their module up there
+    _findable(path.parent)
+    # Compiled from what was read: Python's cache tells files apart by size and whole seconds, and
+    # what runs has to be what the recipe's digest says.
+    call_user_code(
+        lambda: exec(compile(source, path, "exec", dont_inherit=True), vars(module)),
+        doing=f"encoder {name}: loading it",
+    )
     return module
 
 
