@@ -1,4 +1,4 @@
-# What people type; `make check` is what .ci/run calls.
+# What people type; .ci/run calls the same rules.
 # Everything runs in .venv, made by the first rule that needs it.
 
 SHELL := /bin/bash

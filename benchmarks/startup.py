@@ -76,7 +76,7 @@ def seconds_of_worker(run: RunDir) -> tuple[float, float]:
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
         while worker.poll() is None:
             events = tail.new_events()
-            seen = {event["event"]: time.perf_counter() - start for event in events} | seen
+            seen = {event["event"]: time.perf_counter() - start for _, event in events} | seen
             time.sleep(POLL_S)
     if worker.returncode or not {"started", "done"} <= seen.keys():
         sys.exit(f"the worker exited with {worker.returncode} after the events {sorted(seen)}")

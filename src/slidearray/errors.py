@@ -99,5 +99,3 @@ class StorageFullError(SlidearrayError):
         super().__init__(
             f"{path}: {why}; {free_bytes / 1e9:.1f} GB free there: make room, then resume"
         )
-        self.path = path
-        self.free_bytes = free_bytes

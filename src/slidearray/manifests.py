@@ -34,7 +34,6 @@ COLUMNS = ("slide_id", "path", "cohort", "size_bytes", "vendor", "width", "heigh
 class BuildReport:
     """What `build_manifest` wrote."""
 
-    output: Path
     slides: int  # rows of the manifest
     added: tuple[str, ...]  # ids of rows that are new
     not_found: tuple[str, ...]  # ids of rows that were there, of slides not in these folders
@@ -46,7 +45,6 @@ class BuildReport:
 class CheckReport:
     """What `check_manifest` found in a manifest without structural faults."""
 
-    manifest: Path
     slides: int
     rejected: tuple[Rejected, ...]
 
@@ -86,7 +84,6 @@ def build_manifest(folders: Sequence[Path], *, output: Path, root: Path) -> Buil
         _fill(table.rows[index], header)
     table.write(output)
     return BuildReport(
-        output=output,
         slides=len(table.rows),
         added=tuple(row["slide_id"] for row in table.rows[table.kept :]),
         not_found=tuple(
@@ -125,7 +122,7 @@ def check_manifest(path: Path, *, root: Path, config: Config | None) -> CheckRep
         for row, verdict in zip(rows, judged, strict=True)
         if isinstance(verdict, SlideError)
     ]
-    return CheckReport(manifest=path, slides=len(rows), rejected=tuple(rejected))
+    return CheckReport(slides=len(rows), rejected=tuple(rejected))
 
 
 def _headers(paths: Iterable[Path]) -> Iterator[SlideHeader | SlideError]:

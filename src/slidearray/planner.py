@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.classes import PERMANENT, Rejected
 from slidearray.core.cost import Cost, predict
-from slidearray.core.ids import safe_name
+from slidearray.core.differences import differences
+from slidearray.core.ids import control_character, safe_name
 from slidearray.core.recipe import Recipe
-from slidearray.core.sharding import pack, shard_count
+from slidearray.core.sharding import deal
 from slidearray.encoders.contract import load_encoder
 from slidearray.errors import RunError, SlideError
-from slidearray.schedulers.limits import local_window
+from slidearray.schedulers.dialect import dialect_for
 from slidearray.slides.preflight import Preflight, preflight_all
 from slidearray.storage.files import utc_now
 from slidearray.storage.manifest import Manifest, ManifestRow, read_manifest, write_manifest
@@ -105,7 +106,9 @@ def plan_run(
     accepted, rejected = _examine(config, run, manifest, output=output, progress=progress)
     if not accepted:
         raise RunError(_none_left(project / config.manifest, rejected))
-    shards = _shards(config, profile, [slide.cost.seconds for slide in accepted])
+    seconds = [slide.cost.seconds for slide in accepted]
+    at_once = dialect_for(profile).at_once(profile.cpus_per_task)
+    shards = deal(seconds, config.shards, at_least=at_once)
     _freeze(run, document, manifest, planned=_planned(accepted, shards), rejected=rejected)
     return _report(run, profile, accepted, rejected=rejected, tasks=len(shards), output=output)
 
@@ -126,7 +129,7 @@ def planned_before(
     manifest = read_manifest(project / config.manifest)
     output = _output(config, project=project)
     document = _document(config, profile, run=run, manifest=manifest, output=output)
-    if plan_differences(read_document(run), document):
+    if _plan_differences(read_document(run), document):
         raise _second_plan(run, document)
     return run
 
@@ -144,44 +147,34 @@ def _is_planned(run: RunDir) -> bool:
 
 
 def _second_plan(run: RunDir, document: RunDocument) -> RunError:
-    differences = plan_differences(read_document(run), document)
-    what = f"differs in {', '.join(differences)}" if differences else "is the same plan"
+    words = _plan_differences(read_document(run), document)
+    what = f"differs in {', '.join(words)}" if words else "is the same plan"
     return RunError(
         f"{run.root}: already planned; what you ask for now {what}. A run directory is frozen: "
         "go on with it (`slidearray status`, `submit`, `resubmit`), or choose another run_dir"
     )
 
 
-def plan_differences(old: RunDocument, new: RunDocument) -> list[str]:
-    """Keys in which two plans differ, with both values."""
-    pairs = [
-        *_differences("", old.config, new.config),
-        *_differences("profile.", old.profile, new.profile),
+def _plan_differences(old: RunDocument, new: RunDocument) -> list[str]:
+    """In what two plans differ, in words with both values."""
+    found = [
+        (key, *values) for key, *values in differences(old.config, new.config) if key != "run_dir"
     ]
+    found += [(f"profile.{key}", *values) for key, *values in differences(old.profile, new.profile)]
+    words = [f"{key} ({before!r} there, {now!r} now)" for key, before, now in found]
     if old.manifest_digest != new.manifest_digest:
-        pairs.append("the manifest's rows")
-    if old.outputs != new.outputs and not pairs:
-        pairs.append("the recipe (another version of the code or of the encoder)")
-    return pairs
-
-
-def _differences(prefix: str, old: dict[str, object], new: dict[str, object]) -> list[str]:
-    found: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(f"{prefix}{key}.", before, after)
-        elif before != after and (prefix, key) != ("", "run_dir"):
-            found.append(f"{prefix}{key} ({before!r} there, {after!r} now)")
-    return found
+        words.append("the manifest's rows")
+    if old.outputs != new.outputs and not words:
+        words.append("the recipe (another version of the code or of the encoder)")
+    return words
 
 
 def _root(project: Path, run_dir: Path) -> Path:
     for path in (project, run_dir):
-        if not str(path).isprintable():
+        if control := control_character(str(path)):
             raise RunError(
-                f"{str(path)!r}: control characters in a folder's name cannot be written into "
-                "job scripts; rename the folder"
+                f"{str(path)!r}: the control character {control!a} in a folder's name cannot be "
+                "written into job scripts; rename the folder"
             )
     return run_dir.absolute()
 
@@ -255,7 +248,7 @@ def _accept(row: ManifestRow, found: Preflight, *, feature_dim: int) -> _Accepte
         tile_pixels=found.grid.tile_size**2,
         feature_dim=feature_dim,
     )
-    return _Accepted(row=row, cost=cost, tiles=found.grid.counts[0] * found.grid.counts[1])
+    return _Accepted(row=row, cost=cost, tiles=found.tiles)
 
 
 def _size(path: Path) -> int:
@@ -272,19 +265,6 @@ def _none_left(manifest: Path, rejected: Sequence[Rejected]) -> str:
     return "\n".join(
         [f"{manifest}: none of its {len(rejected)} slides can be used:", *lines, *more]
     )
-
-
-def _shards(config: Config, profile: Profile, seconds: Sequence[float]) -> list[list[int]]:
-    asked = config.shards.slides_per_task
-    per_task = None if asked == "auto" else asked
-    count = shard_count(
-        seconds=seconds,
-        target_seconds=config.shards.target_minutes * 60,
-        slides_per_task=per_task,
-        max_tasks=config.shards.max_tasks,
-        at_least=local_window(profile.cpus_per_task) if profile.scheduler == "local" else 1,
-    )
-    return pack(seconds, count, capacity=per_task)
 
 
 def _planned(accepted: Sequence[_Accepted], shards: Sequence[Sequence[int]]) -> list[PlannedSlide]:

@@ -95,9 +95,8 @@ reduce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitReport:
-    """What `init` made, and what was there and is as it was; paths relative to `folder`."""
+    """What `init` made, and what was there and is as it was; paths relative to the project."""
 
-    folder: Path
     made: tuple[Path, ...]
     kept: tuple[Path, ...]
 
@@ -126,7 +125,7 @@ def init_project(folder: Path) -> InitReport:
     kept: list[Path] = []
     for relative, text in _skeleton(folder):
         (made if _make_file(folder / relative, text) else kept).append(relative)
-    return InitReport(folder=folder, made=tuple(made), kept=tuple(kept))
+    return InitReport(made=tuple(made), kept=tuple(kept))
 
 
 def make_demo(folder: Path, *, slides: Path | None = None) -> DemoProject:

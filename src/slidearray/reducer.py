@@ -13,6 +13,7 @@ from slidearray.errors import RunError
 from slidearray.storage.files import execution_token, host_name, remove_dead_partials
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.manifest import read_manifest
+from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.store_writer import (
     Missing,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from slidearray.core.classes import Rejected
-    from slidearray.core.policy import Verdict
+    from slidearray.core.verdicts import Verdict
     from slidearray.storage.manifest import Manifest, ManifestRow
     from slidearray.storage.rundir import Output, RunDir
 
@@ -48,19 +49,6 @@ class ReduceReport:
     def complete(self) -> bool:
         """Whether every slide of the manifest is in the store."""
         return not self.missing
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "store": None if self.store is None else str(self.store),
-            "slides": self.slides,
-            "tiles": self.tiles,
-            "complete": self.complete,
-            "missing": [
-                {"slide_id": m.slide_id, "class": m.failure.value, "reason": m.reason}
-                for m in self.missing
-            ],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,13 +208,7 @@ def _absent(found: Sequence[_Found], *, patience_s: float) -> dict[str, str]:
 
 
 def _fault(slide: _Found) -> str | None:
-    try:
-        size = slide.source.path.stat().st_size
-    except OSError as error:
-        return f"its feature file is recorded, but cannot be found: {error.strerror}"
-    if size != slide.size:
-        return f"its feature file has {size} bytes, recorded {slide.size}"
-    return None
+    return recorded_file_fault(slide.source.path, size=slide.size)
 
 
 def _list_again(folder: Path) -> None:

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slidearray.core.policy import State
-from slidearray.storage.ledger import read_ledger
+from slidearray.core.verdicts import State
 from slidearray.storage.rundir import read_document
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class RunStatus:
     states: dict[str, int]  # every state, also with 0
     classes: dict[str, int]  # failure classes that occur
     tiles: int
-    tile_seconds: float  # what the worker spent on the slides that have features
     troubles: tuple[Trouble, ...]
     stores: tuple[str, ...]  # those that exist
 
@@ -77,22 +75,16 @@ class RunStatus:
         }
 
 
-def run_status(run: RunDir, *, alive: bool | None = None) -> RunStatus:
+def run_status(run: RunDir, ledger: Ledger) -> RunStatus:
     """Count a run's slides by state and class.
 
     Parameters
     ----------
     run
         The run.
-    alive
-        Whether its newest attempt is being worked on; None: ask the run's lock.
-
-    Raises
-    ------
-    RunError
-        When a file of the run directory cannot be understood.
+    ledger
+        What became of its slides.
     """
-    ledger = read_ledger(run, alive=alive)
     states = Counter(verdict.state.value for verdict in ledger.verdicts.values())
     states["rejected"] = len(ledger.rejected)
     troubles = _troubles(ledger)
@@ -103,7 +95,6 @@ def run_status(run: RunDir, *, alive: bool | None = None) -> RunStatus:
         states={state: states[state] for state in STATES},
         classes=dict(sorted(Counter(trouble.failure.value for trouble in troubles).items())),
         tiles=sum(result["num_tiles"] for result in results),
-        tile_seconds=sum(result["seconds"] for result in results),
         troubles=tuple(troubles),
         stores=tuple(str(path) for path in _stores(run)),
     )

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from slidearray.core.config import parse_config
-from slidearray.core.policy import Retry
 from slidearray.core.recipe import TileSpec, TissueSpec
+from slidearray.core.resending import Retry
 from slidearray.errors import ConfigError
 
 LEAST: dict[str, Any] = {

@@ -89,7 +89,7 @@ def assert_is_the_oracle_s(grid: TileGrid, shape: SlideShape, spec: TileSpec) ->
     assert corners.tolist() == [[cx, cy] for cy in y.corners for cx in x.corners]
     assert grid.l0_coords(corners).tolist() == [[lx, ly] for ly in y.l0 for lx in x.l0]
     reach = max(e * d for e, d in zip(grid.extent, grid.downsample, strict=True))
-    assert grid.patch_size_level0 == smallest(1, at_least=reach)
+    assert grid.l0_tile_size == smallest(1, at_least=reach)
 
 
 @st.composite
@@ -169,7 +169,7 @@ def test_padded_tiles_no_further_apart_than_their_size_cover_every_level0_pixel(
         read = painted(corners[:, axis], grid.extent[axis], size=grid.level_size[axis])
         assert read.all()
         level0 = case[0].level_dimensions[0][axis]
-        assert painted(l0[:, axis], grid.patch_size_level0, size=level0).all()
+        assert painted(l0[:, axis], grid.l0_tile_size, size=level0).all()
 
 
 def grid_or_none(shape: SlideShape, spec: TileSpec) -> TileGrid | None:
@@ -234,7 +234,7 @@ def test_a_slide_read_at_level_0_has_tiles_side_by_side() -> None:
     assert grid.corners().dtype == np.int64
     assert grid.l0_coords(grid.corners()).dtype == np.int32
     assert not grid.resampled
-    assert grid.patch_size_level0 == 4
+    assert grid.l0_tile_size == 4
     assert grid.counts == (3, 2)
 
 
@@ -263,7 +263,7 @@ def test_a_fractional_level_gives_the_level0_pixel_nearest_to_each_corner() -> N
     l0 = grid.l0_coords(grid.corners())
     assert l0[:8, 0].tolist() == [0, 512, 1025, 1537, 2049, 2562, 3074, 3586]
     assert sorted(set(l0[:, 1].tolist())) == [0, 512, 1024, 1536, 2049, 2561]
-    assert grid.patch_size_level0 == 513
+    assert grid.l0_tile_size == 513
 
 
 def test_an_mpp_between_levels_is_averaged_down_from_the_finer_one() -> None:
@@ -301,7 +301,7 @@ def test_unequal_axes_are_scaled_apart_and_neither_is_upsampled() -> None:
     assert grid.scale == (Fraction(1), Fraction(2))
     assert grid.extent == (100, 200)
     assert grid.counts == (10, 5)
-    assert grid.patch_size_level0 == 200
+    assert grid.l0_tile_size == 200
     assert grid.resampled
 
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from slidearray.core.profile import LOCAL_PROFILE, parse_profile
+from slidearray.core.profile import parse_profile
 from slidearray.core.shapes import Shape
 from slidearray.errors import ProfileError
 from slidearray.storage.builtin import builtin_dir
+from slidearray.storage.configs import load_profile
 from slidearray.storage.yamls import read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEAST: dict[str, object] = {
     "version": 1,
@@ -151,7 +157,10 @@ def test_the_profiles_that_come_with_slidearray_are_valid(name: str) -> None:
     assert profile.scheduler == name.split("-")[0]
 
 
-def test_the_local_profile_is_the_one_that_needs_no_file() -> None:
-    path = builtin_dir("cluster_profiles") / "local.yaml"
-    assert parse_profile(read_yaml(path), source=str(path), name="local") == LOCAL_PROFILE
-    assert LOCAL_PROFILE.shape() == Shape(cpus=1, memory_mb=4096, walltime_s=86_400)
+def test_without_a_name_the_local_profile_is_used_the_projects_own_first(tmp_path: Path) -> None:
+    ours = load_profile(None, project=tmp_path)
+    assert ours.shape() == Shape(cpus=1, memory_mb=4096, walltime_s=86_400)
+    (tmp_path / "cluster_profiles").mkdir()
+    own = "version: 1\nscheduler: local\nwalltime: 10\nmemory: 1G\n"
+    (tmp_path / "cluster_profiles" / "local.yaml").write_text(own)
+    assert load_profile(None, project=tmp_path).walltime_s == 600

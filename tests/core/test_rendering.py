@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidearray.core.profile import LOCAL_PROFILE
 from slidearray.core.rendering import render, sbatch_value
 from slidearray.core.shapes import Shape
 from slidearray.errors import TemplateError
+from slidearray.storage.configs import load_profile
 
+LOCAL = load_profile("local", project=Path("/nowhere"))
 LEGAL = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1)
 SPECIAL = st.text("a \"'\\#%$;&|*?~(){}[]<>!`=,:-\u00e9", min_size=1)
 
@@ -59,7 +61,7 @@ def test_values_are_put_where_the_template_says() -> None:
     values = {
         "shape": Shape(cpus=1, memory_mb=1, walltime_s=100_000),
         "a": None,
-        "profile": LOCAL_PROFILE,
+        "profile": LOCAL,
     }
     assert render(template, values, source="t") == "27:46:40\n4G\nend\n"
 
@@ -79,7 +81,7 @@ def test_values_are_put_where_the_template_says() -> None:
 )
 def test_a_fault_of_a_template_is_named_by_file_and_line(template: str, expected: str) -> None:
     with pytest.raises(TemplateError, match=expected):
-        render(template, {"profile": LOCAL_PROFILE}, source="t.j2")
+        render(template, {"profile": LOCAL}, source="t.j2")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_a_fault_of_a_template_is_named_by_file_and_line(template: str, expected
     [
         ({"project": "/a\nb"}, "project is '/a\\nb'"),
         ({"python": ["python", "\x1b"]}, "python[1] is '\\x1b'"),
-        ({"profile": LOCAL_PROFILE.model_copy(update={"account": "x\r"})}, "profile.account is"),
+        ({"profile": LOCAL.model_copy(update={"account": "x\r"})}, "profile.account is"),
         ({"shape": {"a": "\udcff"}}, "shape.a is '\\udcff'"),
         ({"log": "a\u2029"}, "log is 'a\\u2029'"),
     ],

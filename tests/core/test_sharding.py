@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidearray.core.sharding import pack, shard_count
+from slidearray.core.config import ShardsConfig
+from slidearray.core.sharding import deal, pack, shard_count
 
 COSTS = st.lists(st.floats(0, 1e6), max_size=60)
 
@@ -120,3 +121,20 @@ def test_a_shard_is_never_empty_and_tasks_keep_below_their_ceiling(
 ) -> None:
     shards = count(seconds, slides_per_task=slides_per_task, max_tasks=max_tasks)
     assert 1 <= shards <= min(len(seconds), max_tasks)
+
+
+@pytest.mark.parametrize(
+    ("shards", "at_least", "expected"),
+    [
+        ({}, 1, [[0, 1, 2, 3]]),
+        ({}, 2, [[0, 3], [1, 2]]),
+        ({"target_minutes": 1}, 1, [[0], [1], [2], [3]]),
+        ({"target_minutes": 1, "max_tasks": 2}, 1, [[0, 3], [1, 2]]),
+        ({"slides_per_task": 2}, 4, [[0, 3], [1, 2]]),
+    ],
+)
+def test_slides_are_dealt_as_the_config_asks(
+    shards: dict[str, object], at_least: int, expected: list[list[int]]
+) -> None:
+    config = ShardsConfig.model_validate(shards)
+    assert deal([58.0, 57.0, 56.0, 55.0], config, at_least=at_least) == expected

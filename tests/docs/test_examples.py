@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.support import feature_data
 
 from slidearray.encoders.contract import encode_checked, load_encoder
-from slidearray.storage.feature_file import FeatureData, write_feature_file
+from slidearray.storage.feature_file import write_feature_file
 from slidearray.storage.store_writer import StoreContent, StoreSource, write_store
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,31 +24,16 @@ def examples(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def run(code: str) -> dict[str, object]:
+def run(code: str) -> dict[str, Any]:
     """Run an example; its variables."""
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(code, "example", "exec"), names)
     return names
 
 
-def feature_data() -> FeatureData:
-    return FeatureData(
-        features=np.arange(6, dtype=np.float32).reshape(2, 3),
-        coords=np.array([[0, 0], [256, 0]], dtype=np.int32),
-        slide_id=SLIDE_ID,
-        model="color-texture",
-        mpp=0.5,
-        mpp_level0=0.25,
-        recipe_digest="0" * 64,
-        slide_key="1" * 64,
-        patch_size=256,
-        patch_size_level0=512,
-        level0_width=1024,
-        level0_height=512,
-        level0_magnification=40.0,
-        target_magnification=20.0,
-        overlap=0,
-    )
+FEATURES = feature_data(
+    SLIDE_ID, tiles=2, coords=np.array([[0, 0], [256, 0]], np.int32), model="color-texture"
+)
 
 
 @pytest.fixture
@@ -55,7 +42,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "runs" / "first" / "stores" / "color-texture.h5"
     path.parent.mkdir(parents=True)
-    facts = write_feature_file(tmp_path / f"{SLIDE_ID}_features.h5", feature_data())
+    facts = write_feature_file(tmp_path / f"{SLIDE_ID}_features.h5", FEATURES)
     source = StoreSource(
         slide_id=SLIDE_ID,
         path=tmp_path / f"{SLIDE_ID}_features.h5",
@@ -90,7 +77,7 @@ def test_the_encoder_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
 def test_a_feature_file_is_read_as_its_page_shows() -> None:
     (code,) = examples("reference/feature-file.md")
     names = run(code)
-    assert np.array_equal(names["features"], feature_data().features)  # type: ignore[arg-type]
+    assert np.array_equal(names["features"], FEATURES.features)
     assert names["edge"] == 512
 
 
@@ -108,4 +95,4 @@ def test_a_store_is_read_without_our_package_as_its_page_shows(
 ) -> None:
     _, code = examples("reference/store.md")
     monkeypatch.chdir(store.parent)
-    assert np.array_equal(run(code)["features"], feature_data().features)  # type: ignore[arg-type]
+    assert np.array_equal(run(code)["features"], FEATURES.features)

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slidearray.core.stains import EOSIN, HAEMATOXYLIN
 from slidearray.encoders.color_texture import (
     DENSITY,
     DENSITY_STEP,
-    EOSIN,
-    HAEMATOXYLIN,
     ColorTexture,
 )
 from slidearray.encoders.histograms import PATTERN_OF_CODE
@@ -105,10 +104,10 @@ def test_hue_is_a_direction(colour: tuple[int, int, int], angle: int) -> None:
     [(HAEMATOXYLIN, "haematoxylin", "eosin"), (EOSIN, "eosin", "haematoxylin")],
 )
 def test_a_pure_stain_is_found_as_itself(
-    vector: np.ndarray[tuple[int], np.dtype[np.float64]], stain: str, other: str
+    vector: tuple[float, float, float], stain: str, other: str
 ) -> None:
     amount = 0.8
-    density = amount * vector / np.linalg.norm(vector)
+    density = amount * np.array(vector) / np.linalg.norm(vector)
     red, green, blue = np.rint(256 * 10**-density - 1).astype(int).tolist()
     found = encoded(plain((red, green, blue)))
     assert found[f"{stain}_mean"] == pytest.approx(amount, abs=4 * DENSITY_STEP)

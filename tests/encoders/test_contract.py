@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from slidearray.core.classes import FailureClass
+from slidearray.encoders.color_texture import ColorTexture
 from slidearray.encoders.contract import encode_checked, load_encoder
 from slidearray.errors import EncoderError, SlideError
 
@@ -55,7 +56,7 @@ def test_the_built_in_encoder_needs_no_options(tmp_path: Path) -> None:
     loaded = load_encoder("color-texture", {}, root=tmp_path)
     assert (loaded.spec.name, loaded.spec.feature_dim) == ("color-texture", 72)
     assert loaded.spec.source_sha256 is loaded.spec.weights_sha256 is None
-    assert loaded.feature_names == loaded.encoder.feature_names  # type: ignore[attr-defined]
+    assert loaded.feature_names == ColorTexture().feature_names
     assert "has no options, found ['bins']" in refused("color-texture", tmp_path, bins=3)
 
 

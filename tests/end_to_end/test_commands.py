@@ -164,9 +164,10 @@ def test_an_encoder_that_raises_is_tried_again_and_then_listed_with_its_words(
     assert trouble["class"] == "worker_error"
     assert "no such weights" in trouble["reason"]
     assert status["attempts"] == 2
-    # mended: the person says so
-    (ready.folder / "encoder.py").write_text(ENCODER.format(body="pass"))
-    assert "nothing to send" in ready.run("resubmit", "runs/one", "--local").stdout
+    assert "nothing to send" in ready.run("resubmit", "runs/one", "--local", expect=3).stdout
+    more = ready.run("resubmit", "runs/one", "--local", "--include", "worker_error", expect=3)
+    assert "worker_error" in more.stdout
+    assert ready.json("status", "runs/one", expect=3)["attempts"] == 3
 
 
 def json_path(project: Project, slide_id: str) -> str:

@@ -24,6 +24,9 @@ HOSTILE = [
     "two\nlines",
     "& > pwned |",
     "{{ 7 * 7 }}[red]",
+    "{slot} {array id}",
+    "wide\u3000space, narrow\u00a0one",
+    "👩\u200d🔬",
 ]
 
 
@@ -115,5 +118,5 @@ def test_a_folder_whose_name_cannot_be_written_into_a_script_is_refused(
     project.manifest([{"slide_id": "a", "path": str(slide)}])
     project.config()
     refused = project.run("plan", "slidearray.yaml", expect=1)
-    assert "control characters" in refused.stderr
+    assert "the control character" in refused.stderr
     assert not (project.folder / "runs").exists()

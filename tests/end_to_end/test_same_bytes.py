@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.end_to_end.support import Project, digest, running, wait_for
+from tests.end_to_end.support import Project, digest
+from tests.support import running, wait_for
 
 from slidearray.slides.synthetic import write_slide
 

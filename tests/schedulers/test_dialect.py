@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidearray.core.profile import LOCAL_PROFILE, Profile, parse_profile
+from slidearray.core.profile import Profile, parse_profile
 from slidearray.core.shapes import Shape
 from slidearray.errors import RunError
-from slidearray.schedulers.dialect import ArrayJob, dialect_for
+from slidearray.schedulers.dialect import dialect_for
+from slidearray.storage.configs import load_profile
+
+if TYPE_CHECKING:
+    from slidearray.schedulers.arrays import ArrayJob
 
 SMALL = Shape(cpus=1, memory_mb=1024, walltime_s=60)
 LARGE = Shape(cpus=1, memory_mb=2048, walltime_s=60)
 OTHER = Shape(cpus=4, memory_mb=2048, walltime_s=60)
+
+LOCAL = load_profile("local", project=Path("/nowhere"))
 
 
 def slurm(**keys: object) -> Profile:
@@ -152,8 +159,8 @@ def test_a_backslash_in_a_log_path_is_refused_because_slurm_drops_it() -> None:
 
 
 def test_locally_each_shape_is_one_script_that_takes_its_slot() -> None:
-    dialect = dialect_for(LOCAL_PROFILE)
-    jobs = arrays([SMALL] * 3000 + [LARGE] * 2, LOCAL_PROFILE)
+    dialect = dialect_for(LOCAL)
+    jobs = arrays([SMALL] * 3000 + [LARGE] * 2, LOCAL)
     assert [(job.offset, job.count, job.array) for job in jobs] == [
         (0, 3000, None),
         (3000, 2, None),
@@ -165,4 +172,4 @@ def test_locally_each_shape_is_one_script_that_takes_its_slot() -> None:
 
 
 def test_no_slots_need_no_job() -> None:
-    assert arrays([], LOCAL_PROFILE) == arrays([], slurm()) == []
+    assert arrays([], LOCAL) == arrays([], slurm()) == []

@@ -5,22 +5,16 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import PATIENCE_S, running, wait_for
 
-from slidearray.core.policy import SlotOutcome
+from slidearray.core.verdicts import SlotOutcome
 from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
 
-PATIENCE_S = 60
-
-
-def wait_for(condition, what: str) -> None:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def task(folder: Path, slot: int, script: str, *, walltime_s: int = 60) -> LocalTask:
@@ -142,11 +136,3 @@ def test_an_enclosing_job_leaves_no_trace_in_a_slots_environment() -> None:
         "CUDA_VISIBLE_DEVICES": "1",
         "HOME": "/home/a",
     }
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from slidearray.core.profile import LOCAL_PROFILE, Profile, parse_profile
+from slidearray.core.profile import Profile, parse_profile
 from slidearray.core.rendering import render
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.storage.builtin import builtin_dir
+from slidearray.storage.configs import load_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -32,6 +33,8 @@ CLUSTER: dict[str, object] = {
 
 HOSTILE = ["a b", "a'b", 'a"b', "$(touch x)", "a;b", "100%", "-rf", "h\u00e9", "a\\b", "`id`",
            "a#b", "~"]  # fmt: skip
+
+LOCAL = load_profile("local", project=Path("/nowhere"))
 
 
 def profile(**keys: object) -> Profile:
@@ -111,7 +114,7 @@ def test_the_slurm_plain_job_script_is_the_golden_one_to_the_letter() -> None:
 
 def test_the_local_script_is_the_golden_one_to_the_letter() -> None:
     golden = (GOLDEN / "local.sh").read_text(encoding="utf-8")
-    assert script(LOCAL_PROFILE, root=Path("/data/project")) == golden
+    assert script(LOCAL, root=Path("/data/project")) == golden
 
 
 @pytest.mark.parametrize("name", ["slurm_array.sh", "slurm_plain.sh", "local.sh"])
@@ -131,7 +134,7 @@ def test_the_local_script_works_in_a_folder_of_any_name(
 ) -> None:
     project = tmp_path / name
     project.mkdir()
-    text = script(LOCAL_PROFILE, root=project, python=str(fake_python))
+    text = script(LOCAL, root=project, python=str(fake_python))
     done = run_script(text, tmp_path, arguments=("7",))
     *lines, started = done.stdout.splitlines()
     assert lines == expected_output(project, slot=7, walltime_s=86_400)
@@ -162,7 +165,7 @@ def test_a_plain_job_knows_its_slot_without_an_array(tmp_path: Path, fake_python
 def test_a_script_without_its_slot_runs_nothing(tmp_path: Path, fake_python: Path) -> None:
     for text in (
         script(profile(setup=[]), root=tmp_path, python=str(fake_python)),
-        script(LOCAL_PROFILE, root=tmp_path, python=str(fake_python)),
+        script(LOCAL, root=tmp_path, python=str(fake_python)),
     ):
         done = run_script(text, tmp_path)
         assert done.returncode != 0

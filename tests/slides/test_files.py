@@ -10,8 +10,8 @@ import pytest
 from slidearray.core.classes import FailureClass
 from slidearray.errors import SlideError
 from slidearray.slides.dicom import series_uid
+from slidearray.slides.files import slide_files
 from slidearray.slides.fingerprint import fingerprint
-from slidearray.slides.reader import slide_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,7 @@ EXPECTED = {
 
 
 def header(**changes: object) -> SlideHeader:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "vendor": "aperio",
         "level_dimensions": ((1000, 800), (250, 200)),
         "downsamples": (1.0, 4.0),
@@ -55,7 +55,7 @@ def header(**changes: object) -> SlideHeader:
         "size_bytes": 1,
         "background": (255, 255, 255),
     }
-    return SlideHeader(**(values | changes))  # type: ignore[arg-type]
+    return SlideHeader(**(values | changes))
 
 
 def entries(folder: Path) -> list[Path]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mask_of(path: Path, *, tile_l0: int = 256) -> TissueMask:
+def mask_of(path: Path, *, l0_tile_size: int = 256) -> TissueMask:
     with OpenSlideReader(path) as reader:
-        return otsu_mask(reader, tile_l0=tile_l0)
+        return otsu_mask(reader, l0_tile_size=l0_tile_size)
 
 
 @given(
@@ -31,31 +31,31 @@ def mask_of(path: Path, *, tile_l0: int = 256) -> TissueMask:
     scale=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     short=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     corner=st.tuples(st.integers(-5, 30), st.integers(-5, 30)),
-    patch=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    extent=st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
 def test_coverage_counts_level_0_pixels(
     cells: NDArray[np.uint8],
     scale: tuple[int, int],
     short: tuple[int, int],
     corner: tuple[int, int],
-    patch: tuple[int, int],
+    extent: tuple[int, int],
 ) -> None:
     pixels = np.kron(cells, np.ones((scale[1], scale[0]), np.uint8))
     height = max(1, pixels.shape[0] - min(short[1], scale[1] - 1))
     width = max(1, pixels.shape[1] - min(short[0], scale[0] - 1))
     mask = TissueMask(mask=cells, scale=(scale[0], scale[1]), l0_size=(width, height))
     x0, y0 = max(corner[0], 0), max(corner[1], 0)
-    x1, y1 = min(corner[0] + patch[0], width), min(corner[1] + patch[1], height)
+    x1, y1 = min(corner[0] + extent[0], width), min(corner[1] + extent[1], height)
     inside = pixels[y0 : max(y1, y0), x0 : max(x1, x0)].sum()
-    found = mask.coverage(np.array([corner, corner], np.int32), patch)
-    assert found == pytest.approx([inside / (patch[0] * patch[1])] * 2, abs=1e-12)
+    found = mask.coverage(np.array([corner, corner], np.int32), extent)
+    assert found == pytest.approx([inside / (extent[0] * extent[1])] * 2, abs=1e-12)
 
 
 def test_bare_glass_holds_no_tissue(tmp_path: Path) -> None:
     path = tmp_path / "glass.svs"
     write_slide(path, width=1500, height=1100, seed=5, tissue=0.0)
-    for tile_l0 in (16, 256, 1024):
-        assert not mask_of(path, tile_l0=tile_l0).mask.any()
+    for l0_tile_size in (16, 256, 1024):
+        assert not mask_of(path, l0_tile_size=l0_tile_size).mask.any()
 
 
 def test_a_slide_full_of_tissue_is_not_cut_in_half(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
 
 def test_glass_of_noisy_colour_holds_no_tissue_either(tiled: Callable[..., Path]) -> None:
     noise = np.random.default_rng(1).normal(240, 2, (64, 64, 3)).round().astype(np.uint8)
-    mask = mask_of(tiled([[jpeg(noise)] * 3] * 2), tile_l0=16).mask
+    mask = mask_of(tiled([[jpeg(noise)] * 3] * 2), l0_tile_size=16).mask
     assert mask.shape == (128, 192)
     assert not mask.any()
 
@@ -107,9 +107,9 @@ def test_real_slides_show_as_much_tissue_as_they_hold(real_slides: Path) -> None
 def test_strips_make_the_same_mask_as_the_whole(
     pyramid: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = mask_of(pyramid, tile_l0=200)
+    whole = mask_of(pyramid, l0_tile_size=200)
     monkeypatch.setattr(tissue, "STRIP_PX", 1000)
-    strips = mask_of(pyramid, tile_l0=200)
+    strips = mask_of(pyramid, l0_tile_size=200)
     assert np.array_equal(whole.mask, strips.mask)
     assert whole.mask.shape == (17, 25)
 
@@ -117,7 +117,7 @@ def test_strips_make_the_same_mask_as_the_whole(
 def test_a_tile_spans_about_16_mask_pixels(tmp_path: Path) -> None:
     path = tmp_path / "slide.svs"
     write_slide(path, width=2048, height=1024, seed=5, tissue=0.5, levels=(1, 4, 16))
-    spans = {t: t / mask_of(path, tile_l0=t).scale[0] for t in (4, 32, 64, 256, 512, 1024)}
+    spans = {t: t / mask_of(path, l0_tile_size=t).scale[0] for t in (4, 32, 64, 256, 512, 1024)}
     assert spans == {4: 4, 32: 8, 64: 16, 256: 16, 512: 16, 1024: 16}
 
 
@@ -125,12 +125,12 @@ def test_the_mask_of_a_large_slide_stays_bounded(
     pyramid: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tissue, "MAX_MASK_PX", 600)
-    assert mask_of(pyramid, tile_l0=16).mask.size <= 700
+    assert mask_of(pyramid, l0_tile_size=16).mask.size <= 700
 
 
 def test_mask_pixels_cover_the_slide_whatever_its_size(tmp_path: Path) -> None:
     path = tmp_path / "odd.svs"
     write_slide(path, width=301, height=203, seed=5, tissue=1.0, levels=(1, 2))
-    mask = mask_of(path, tile_l0=80)
+    mask = mask_of(path, l0_tile_size=80)
     assert mask.coverage(np.zeros((1, 2), np.int32), (301, 203)) > 0.95
     assert mask.coverage(np.array([[200, 100]]), (202, 206))[0] == pytest.approx(0.25, abs=0.02)

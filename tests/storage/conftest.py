@@ -1,19 +1,20 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
+from tests.support import feature_data
 
 from slidearray.core.recipe import canonical_json
-from slidearray.storage.feature_file import FeatureData, write_feature_file
+from slidearray.storage.feature_file import write_feature_file
 from slidearray.storage.store_writer import StoreContent, StoreSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from slidearray.storage.feature_file import FeatureData
     from slidearray.storage.store_writer import Missing
 
 RECIPE = {"encoder": {"name": "demo"}, "recipe_version": 1}
@@ -29,29 +30,7 @@ def recipe_digest() -> str:
 @pytest.fixture
 def make_data(recipe_digest: str) -> Callable[..., FeatureData]:
     """Feature data of a slide; any field may be given."""
-
-    def make(slide_id: str = "s1", tiles: int = 5, dim: int = 3, **fields: Any) -> FeatureData:
-        rng = np.random.default_rng(len(slide_id) + tiles)
-        data = FeatureData(
-            features=rng.normal(size=(tiles, dim)).astype("float32"),
-            coords=rng.integers(0, 90_000, size=(tiles, 2), dtype="int32"),
-            slide_id=slide_id,
-            model="demo",
-            mpp=0.5,
-            mpp_level0=0.25,
-            recipe_digest=recipe_digest,
-            slide_key="k" * 64,
-            patch_size=256,
-            patch_size_level0=512,
-            level0_width=90_000,
-            level0_height=80_000,
-            level0_magnification=40,
-            target_magnification=None,
-            overlap=0,
-        )
-        return replace(data, **fields)
-
-    return make
+    return partial(feature_data, recipe_digest=recipe_digest)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support import read_features
 
 from slidearray.errors import StorageFullError, StoreError
 from slidearray.storage.feature_file import (
     FeatureData,
     check_feature_file,
     read_facts,
-    read_feature_file,
     write_feature_file,
 )
 from slidearray.storage.files import sha256_file
@@ -58,12 +58,12 @@ def test_a_feature_file_reads_back_equal(
     data = make_data(tiles=tiles, features=data.features.astype(dtype), mpp=None)
     facts = write_feature_file(tmp_path / "x" / "s_features.h5", data)
     path = tmp_path / "x" / "s_features.h5"
-    _assert_same(read_feature_file(path), data)
+    _assert_same(read_features(path), data)
     assert check_feature_file(path) == []
     assert facts.size == path.stat().st_size
     assert facts.sha256 == sha256_file(path)
     assert read_facts(path).content_digest == facts.content_digest == data.content_digest
-    assert (read_facts(path).num_tiles, read_facts(path).feature_dim) == (tiles, 3)
+    assert read_facts(path).num_tiles == tiles
 
 
 @given(slide_id=names, model=names, feature=names)
@@ -73,7 +73,7 @@ def test_any_text_survives_a_feature_file(
 ) -> None:
     data = make_data(dim=1, slide_id=slide_id, model=model, feature_names=(feature,))
     write_feature_file(tmp_path / "a.h5", data)
-    _assert_same(read_feature_file(tmp_path / "a.h5"), data)
+    _assert_same(read_features(tmp_path / "a.h5"), data)
 
 
 def test_the_same_data_gives_the_same_bytes_in_another_second(
@@ -175,7 +175,7 @@ def test_a_changed_feature_file_is_refused(
     _change(path, change)
     assert [said in fault for fault in check_feature_file(path)] == [True]
     with pytest.raises(StoreError, match=rf"{path}: .*{said}"):
-        read_feature_file(path)
+        read_features(path)
 
 
 @pytest.mark.parametrize("keep", [0, 8, 100, 0.5, 0.99])
@@ -185,7 +185,7 @@ def test_a_truncated_feature_file_is_refused(tmp_path: Path, make_data: Make, ke
     data = path.read_bytes()
     path.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
     with pytest.raises(StoreError, match="damaged, or not an HDF5 file"):
-        read_feature_file(path)
+        read_features(path)
     assert len(check_feature_file(path)) == 1
 
 

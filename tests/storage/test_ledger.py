@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slidearray.core.classes import FailureClass, Rejected
-from slidearray.core.policy import State
+from slidearray.core.verdicts import State
 from slidearray.errors import RunError
 from slidearray.storage.journal import Journal
 from slidearray.storage.ledger import read_ledger
@@ -152,28 +152,6 @@ def test_a_slot_whose_end_nobody_saw_is_lost_also_under_the_lock(run: RunDir) ->
     _record(run, 1, 0, STARTED, _begun("d"))
     journal.append("slot_ended", slot=0)
     assert _classes(run, alive=True)["d"] == "lost"
-
-
-def test_cancelling_spares_what_had_ended_before(run: RunDir) -> None:
-    journal = _attempt(run, 1, "d", "c", "b", "a")
-    _record(run, 1, 0, STARTED, _failed("d", "worker_error"))
-    _record(run, 1, 2, STARTED, _begun("b"), _done("b"))
-    _ended(journal, 0)
-    journal.append("cancelled")
-    _ended(journal, 1, exit_code=75)
-    assert _classes(run) == {
-        "d": "worker_error",
-        "c": "cancelled",
-        "b": "done",
-        "a": "cancelled",
-    }
-
-
-def test_one_cancelled_slot_leaves_the_others(run: RunDir) -> None:
-    journal = _attempt(run, 1, "d", "c")
-    journal.append("cancelled", slot=1)
-    assert _classes(run)["c"] == "cancelled"
-    assert _classes(run)["d"] == "not_started"
 
 
 def test_several_executions_of_a_slot_are_read_oldest_first(run: RunDir) -> None:

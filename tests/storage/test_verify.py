@@ -45,7 +45,7 @@ def _put(name: str, index: object, value: object) -> Change:
         (_set("complete", False), "complete is False, and 0 slides are missing"),
         (_set("recipe", "{}"), "recipe_digest is not that of its recipe"),
         (_set("model", "other"), "content digest differs"),
-        (_set("format_version", 2), "format_version 2, expected 1"),
+        (_set("format_version", 2), "not a store of version 1"),
         (_set("format", "other"), "neither a feature file nor a store"),
         (lambda file: file.__delitem__("coords"), "damaged"),
         (lambda file: file.attrs.__delitem__("recipe"), "damaged"),

@@ -28,13 +28,19 @@ ONE_ROOM = {
     "subprocess": "slidearray.command",
 }
 
+# Files, processes, clocks, the environment and chance: pure decisions need none of them.
+THE_WORLD = {
+    "datetime", "io", "os", "pathlib", "random", "shutil", "socket", "subprocess", "tempfile",
+    "time", "uuid",
+}  # fmt: skip
+
 # What a job script starts, and what every other command starts with.
 LIGHT = ("slidearray.__main__", "slidearray.cli.work", "slidearray.worker.supervisor")
 
 # The child, and what it loads once it can tell what is missing.
 CHILD = (
     "slidearray.worker.child",
-    "slidearray.worker.slide_job",
+    "slidearray.worker.slide_work",
     "slidearray.encoders.color_texture",
 )
 
@@ -96,6 +102,17 @@ def test_core_uses_no_library_that_touches_the_world(sources: dict[str, Source])
         if name.split(".")[0] not in allowed | set(sys.stdlib_module_names)
     }
     assert foreign == set()
+
+
+def test_core_does_not_reach_for_the_world(sources: dict[str, Source]) -> None:
+    reaching = {
+        f"{source.name}: {name}"
+        for source in sources.values()
+        if part(source.name) == "core"
+        for name in source.imports
+        if name.split(".")[0] in THE_WORLD
+    }
+    assert reaching == set()
 
 
 def test_only_the_version_is_taken_from_the_package_itself(sources: dict[str, Source]) -> None:

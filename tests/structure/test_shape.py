@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 MEDIAN_FUNCTION_LINES = 8
+MAX_POSITIONAL = 3  # `self` and `cls` not counted
 
 
 def function_lengths(tree: ast.Module) -> list[tuple[int, str]]:
@@ -54,6 +55,23 @@ def test_no_function_is_longer_than_the_cap(checkout: Path) -> None:
 def test_the_usual_function_is_short(sources: dict[str, Source]) -> None:
     lengths = [length for source in sources.values() for length, _ in function_lengths(source.tree)]
     assert statistics.median(lengths) <= MEDIAN_FUNCTION_LINES
+
+
+def positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Parameters that can be given by position alone; `self` and `cls` are none."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def test_what_a_call_gives_by_position_can_be_told_apart(sources: dict[str, Source]) -> None:
+    many = {
+        f"{source.name}.{node.name}": names
+        for source in sources.values()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if len(names := positional(node)) > MAX_POSITIONAL
+    }
+    assert many == {}
 
 
 def test_public_names_are_sorted_and_exist(sources: dict[str, Source]) -> None:

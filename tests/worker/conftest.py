@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support import PATIENCE_S
 
 from slidearray.core.recipe import Recipe, TileSpec, TissueSpec
 from slidearray.encoders.contract import load_encoder
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ENCODER = Path(__file__).with_name("acting_encoder.py")
-PATIENCE_S = 60  # for what has no promised bound
 
 DRIVER = """
 import sys

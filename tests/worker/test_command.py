@@ -7,17 +7,16 @@ import select
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support import PATIENCE_S
 
 from slidearray import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-PATIENCE_S = 60
 
 
 def python(code: str) -> list[str]:
@@ -28,10 +27,10 @@ def python(code: str) -> list[str]:
 def answer(tmp_path: Path) -> Callable[..., str]:
     """What a program printed."""
 
-    def run(code: str, **options: object) -> str:
+    def run(code: str, **options: Any) -> str:
         path = tmp_path / "out"
         with path.open("wb") as out:
-            process = command.start(python(code), stdout=out, **options)  # type: ignore[arg-type]
+            process = command.start(python(code), stdout=out, **options)
             assert command.wait(process, seconds=PATIENCE_S) == 0
         return path.read_text().strip()
 

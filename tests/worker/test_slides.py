@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.support import read_features
 
-from slidearray.storage.feature_file import check_feature_file, read_feature_file
+from slidearray.storage.feature_file import check_feature_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ def test_every_slide_gets_its_feature_file(bench: Bench) -> None:
     for slide_id in "abc":
         path = bench.run.feature_file("acting", cohort="", slide_id=slide_id)
         assert check_feature_file(path) == []
-        data = read_feature_file(path)
+        data = read_features(path)
         assert data.features.shape == (4, 8)
         assert data.coords.tolist() == [[0, 0], [256, 0], [0, 256], [256, 256]]
         assert (data.mpp, data.mpp_level0, data.slide_id) == (0.5, 0.5, slide_id)
@@ -75,7 +76,7 @@ def test_a_damaged_feature_file_is_made_anew(
     bench.work()
     before = bench.features()
     path = bench.run.feature_file("acting", cohort="", slide_id="b")
-    path.write_bytes(damage(path.read_bytes(), read_feature_file(path).features.tobytes()))
+    path.write_bytes(damage(path.read_bytes(), read_features(path).features.tobytes()))
     assert bench.features() != before
     assert bench.work() == 0
     assert bench.features() == before
@@ -85,7 +86,7 @@ def test_another_resolution_in_the_manifest_makes_the_file_anew(bench: Bench) ->
     bench.work()
     bench.slides[0] = replace(bench.slides[0], mpp="0.25")
     assert bench.work() == 0
-    data = read_feature_file(bench.run.feature_file("acting", cohort="", slide_id="a"))
+    data = read_features(bench.run.feature_file("acting", cohort="", slide_id="a"))
     assert data.mpp == 0.25
     assert [event["reused"] for event in bench.events() if "reused" in event][3:] == [
         False, True, True,
@@ -107,7 +108,7 @@ def test_half_precision_is_kept_and_never_mixed(bench: Bench) -> None:
     bench.acts("half", "half", "half", "work")
     assert bench.work() == 0
     assert bench.outcome() == {"a": "done", "b": "failed bad_features", "c": "done"}
-    data = read_feature_file(bench.run.feature_file("acting", cohort="", slide_id="a"))
+    data = read_features(bench.run.feature_file("acting", cohort="", slide_id="a"))
     assert data.features.dtype == np.float16
     assert "float16 for the first tiles and float32" in bench.event("failed")["reason"]
 
@@ -119,7 +120,7 @@ def test_a_slide_without_tiles_is_empty(bench: Bench, small_slides: object) -> N
     bench.slides[1] = replace(bench.slides[1], path="tiny.svs")
     assert bench.work() == 0
     assert bench.outcome() == {"a": "done", "b": "empty", "c": "done"}
-    data = read_feature_file(bench.run.feature_file("acting", cohort="", slide_id="b"))
+    data = read_features(bench.run.feature_file("acting", cohort="", slide_id="b"))
     assert data.features.shape == (0, 8)
     assert data.features.dtype == np.float32
     bench.work()
@@ -139,7 +140,7 @@ def test_paths_start_from_the_project_and_cohorts_are_folders(bench: Bench) -> N
     [
         ("raise", "failed worker_error", "ValueError: no features today ("),
         ("leave", "failed worker_error", "SystemExit"),
-        ("vanish", "failed worker_error", "ended by itself with exit code 3"),
+        ("vanish", "failed worker_error", "ended with exit code 3"),
         ("crash", "failed worker_error", "signal 11 (SIGSEGV)"),
         ("killed", "failed worker_error", "signal 9 (SIGKILL)"),
         ("too-large", "failed out_of_memory", "Unable to allocate"),

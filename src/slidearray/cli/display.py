@@ -48,11 +48,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return made
 
 
-def print_listing(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table of at most `LISTED` rows, and how many more there are."""
+def print_listing(columns: Sequence[str], rows: Sequence[Sequence[object]], *, rest: str) -> None:
+    """A table of at most `LISTED` rows, how many more there are, and where the `rest` is."""
     console().print(table(columns, rows[:LISTED]))
     if len(rows) > LISTED:
-        console().print(f"... and {len(rows) - LISTED} more (--json lists them all)")
+        console().print(f"... and {len(rows) - LISTED} more: {rest}")
 
 
 @contextmanager
@@ -90,16 +90,17 @@ def print_plan(report: PlanReport, *, list_rejected: bool = True) -> None:
         )
     )
     if list_rejected:
-        print_rejected(report.rejected)
+        print_rejected(report.rejected, rest=str(report.run.rejected))
 
 
-def print_rejected(rejected: Sequence[Rejected]) -> None:
-    """Slides that were refused, by row of the manifest."""
+def print_rejected(rejected: Sequence[Rejected], *, rest: str) -> None:
+    """Slides that were refused, by row of the manifest; `rest` says where all are listed."""
     if rejected:
         console().print(f"{counted(len(rejected), 'slide')} that cannot be used:")
         print_listing(
             ("row", "slide_id", "class", "reason"),
             [(slide.row, slide.slide_id, slide.failure.value, slide.reason) for slide in rejected],
+            rest=rest,
         )
 
 
@@ -115,6 +116,7 @@ def print_status(status: RunStatus) -> None:
                 (trouble.slide_id, trouble.failure.value, trouble.attempts, trouble.reason)
                 for trouble in status.troubles
             ],
+            rest=f"slidearray status {status.run} --json",
         )
 
 

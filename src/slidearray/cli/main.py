@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _handle(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # `slidearray ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

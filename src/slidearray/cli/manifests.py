@@ -9,6 +9,7 @@ from slidearray.cli.display import LISTED, console, counted, print_json, print_r
 from slidearray.core.exits import ExitCode
 from slidearray.manifests import build_manifest, check_manifest
 from slidearray.storage.configs import load_config
+from slidearray.storage.plan_files import rejected_json
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,7 @@ def build(args: argparse.Namespace) -> int:
             f"{counted(len(report.not_found), 'row')} kept although these folders have no such "
             f"slide: {', '.join(report.not_found[:LISTED])}"
         )
-    print_rejected(report.unreadable)
+    print_rejected(report.unreadable, rest=f"slidearray manifest check {output} --json")
     console().print(f"{output}: {counted(report.slides, 'slide')}, {len(report.added)} of them new")
     return ExitCode.COMPLETE
 
@@ -45,20 +46,12 @@ def check(args: argparse.Namespace) -> int:
         print_json(_json(report))
     else:
         console().print(f"{args.manifest}: {counted(report.slides, 'slide')}")
-        print_rejected(report.rejected)
+        print_rejected(report.rejected, rest="--json lists them all")
     return ExitCode.INCOMPLETE if report.rejected else ExitCode.COMPLETE
 
 
 def _json(report: CheckReport) -> dict[str, object]:
     return {
         "slides": report.slides,
-        "rejected": [
-            {
-                "row": slide.row,
-                "slide_id": slide.slide_id,
-                "class": slide.failure.value,
-                "reason": slide.reason,
-            }
-            for slide in report.rejected
-        ],
+        "rejected": [rejected_json(slide) for slide in report.rejected],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from slidearray.cli.display import (
     table,
 )
 from slidearray.core.exits import ExitCode
+from slidearray.storage.ledger import read_ledger
 from slidearray.storage.rundir import open_run
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from slidearray.reducer import ReduceReport
     from slidearray.storage.rundir import RunDir
+    from slidearray.storage.verify import FileCheck
 
 
 def opened(args: argparse.Namespace) -> RunDir:
@@ -34,7 +37,8 @@ def status(args: argparse.Namespace) -> int:
     """Count slides by state and class."""
     from slidearray.status import run_status
 
-    found = run_status(opened(args))
+    run = opened(args)
+    found = run_status(run, read_ledger(run))
     if args.json:
         print_json(found.to_json())
     else:
@@ -63,6 +67,7 @@ def reduce_shown(run: RunDir, *, allow_missing: bool, list_missing: bool = True)
         print_listing(
             ("slide_id", "class", "reason"),
             [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
+            rest=f"slidearray status {run.root} --json",
         )
     if report.store is None:
         console().print(
@@ -90,17 +95,24 @@ def verify(args: argparse.Namespace) -> int:
     from slidearray.storage.verify import verify_paths
 
     checks = verify_paths([Path(path) for path in args.paths])
-    faulty = [(check.path, fault) for check in checks for fault in check.faults]
     if args.json:
-        print_json(
-            [{"path": str(c.path), "kind": c.kind, "faults": list(c.faults)} for c in checks]
-        )
+        print_json([{**asdict(check), "path": str(check.path)} for check in checks])
     else:
-        if faulty:
-            print_listing(("file", "fault"), faulty)
-        bad = len({path for path, _ in faulty})
-        console().print(f"{counted(len(checks), 'file')} checked, {bad} with faults")
+        _print_checks(checks)
+    faulty = any(check.faults for check in checks)
     return ExitCode.INCOMPLETE if faulty else ExitCode.COMPLETE
+
+
+def _print_checks(checks: list[FileCheck]) -> None:
+    faults = [(check.path, fault) for check in checks for fault in check.faults]
+    if faults:
+        print_listing(("file", "fault"), faults, rest="--json lists them all")
+    for check in checks:
+        if check.missing:
+            missing = counted(len(check.missing), "slide")
+            console().print(f"{check.path}: sound, but not complete: {missing} missing")
+    bad = len({path for path, _ in faults})
+    console().print(f"{counted(len(checks), 'file')} checked, {bad} with faults")
 
 
 def info(args: argparse.Namespace) -> int:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidearray.cli.display import console, print_listing, print_plan, progress
+from slidearray.cli.display import console, counted, print_listing, print_plan
 from slidearray.cli.results import opened
-from slidearray.cli.whole_run import refuse_real_scheduler, run_attempt_here, run_config_here
+from slidearray.cli.whole_run import (
+    ledger_exit_code,
+    plan_shown,
+    refuse_real_scheduler,
+    run_attempt_here,
+    run_config_here,
+)
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.errors import RunError
-from slidearray.planner import plan_run
 from slidearray.storage.configs import load_config, load_profile
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.lock import run_lock
@@ -21,7 +27,11 @@ from slidearray.submitter.attempts import first_attempt, next_attempt, preview, 
 if TYPE_CHECKING:
     import argparse
 
+    from slidearray.storage.ledger import Ledger
     from slidearray.submitter.attempts import PreparedAttempt
+
+#: Stands in a command line for what only a submission can tell; it is printed as it is.
+UNKNOWN = re.compile(r"(--dependency=afterany:)?\{(array id( of \d+)?|slot)\}")
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -29,15 +39,7 @@ def plan(args: argparse.Namespace) -> int:
     config, project = load_config(Path(args.config))
     profile = load_profile(args.profile, project=project)
     run_dir = Path(args.run_dir) if args.run_dir else None
-    with progress("read headers") as update:
-        report = plan_run(
-            config,
-            profile,
-            project=project,
-            run_dir=run_dir,
-            progress=update,
-        )
-    print_plan(report)
+    print_plan(plan_shown(config, profile, project=project, run_dir=run_dir))
     return ExitCode.COMPLETE
 
 
@@ -55,8 +57,9 @@ def submit(args: argparse.Namespace) -> int:
     """Submit a planned run, once."""
     run = opened(args)
     if args.dry_run:
-        return _print_preview(first_attempt(run))
-    refuse_real_scheduler(run_profile(run), local=args.local, command=f"submit {args.run}")
+        _print_preview(first_attempt(run))
+        return ExitCode.COMPLETE
+    refuse_real_scheduler(run_profile(run), local=args.local, instead=f"submit {args.run} --local")
     with run_lock(run):
         return run_attempt_here(first_attempt(run))
 
@@ -66,16 +69,21 @@ def resubmit(args: argparse.Namespace) -> int:
     run = opened(args)
     include = _classes(args.include)
     if args.dry_run:
-        prepared = next_attempt(run, read_ledger(run), include=include, by_hand=True)
-        return _print_preview(prepared)
-    refuse_real_scheduler(run_profile(run), local=args.local, command=f"resubmit {args.run}")
+        ledger = read_ledger(run)
+        if prepared := next_attempt(run, ledger, include=include, by_hand=True):
+            _print_preview(prepared)
+        else:
+            _print_nothing_to_send(ledger, include)
+        return ExitCode.COMPLETE
+    refuse_real_scheduler(
+        run_profile(run), local=args.local, instead=f"resubmit {args.run} --local"
+    )
     with run_lock(run):
-        ledger = read_ledger(run, alive=False)
-        prepared = next_attempt(run, ledger, include=include, by_hand=True)
-        if prepared is None:
-            console().print("nothing to send again; `slidearray status` lists what failed for good")
-            return ExitCode.COMPLETE
-        return run_attempt_here(prepared)
+        ledger = read_ledger(run)
+        if prepared := next_attempt(run, ledger, include=include, by_hand=True):
+            return run_attempt_here(prepared)
+    _print_nothing_to_send(ledger, include)
+    return ledger_exit_code(ledger)
 
 
 def _classes(names: list[str]) -> frozenset[FailureClass]:
@@ -85,26 +93,32 @@ def _classes(names: list[str]) -> frozenset[FailureClass]:
     return frozenset(FailureClass(name) for name in names)
 
 
-def _print_preview(prepared: PreparedAttempt | None) -> int:
-    if prepared is None:
-        console().print("nothing to send again")
-        return ExitCode.COMPLETE
+def _print_nothing_to_send(ledger: Ledger, include: frozenset[FailureClass]) -> None:
+    console().print("nothing to send again; `slidearray status` lists what failed for good")
+    rejected = [slide for slide in ledger.rejected if slide.failure in include]
+    if rejected:
+        console().print(
+            f"{counted(len(rejected), 'slide')} of the classes included: rejected by the plan, and "
+            "a run directory is frozen; once they are mended, plan a new run_dir"
+        )
+
+
+def _print_preview(prepared: PreparedAttempt) -> None:
     console().print(
-        f"attempt {prepared.number}: {prepared.slides} slides in {len(prepared.slots)} array tasks"
+        f"attempt {prepared.number}: {counted(prepared.slides, 'slide')} in "
+        f"{counted(len(prepared.slots), 'array task')}"
     )
     if prepared.resends:
-        print_listing(
-            ("slide_id", "why"), [(again.slide_id, again.why) for again in prepared.resends]
-        )
+        rows = [(again.slide_id, again.why) for again in prepared.resends]
+        print_listing(("slide_id", "why"), rows, rest="in the run's status")
     for script in preview(prepared):
         console().print(f"\n--- {script.path}")
         print(script.text, end="")
         console().print("---")
         for argv in script.commands:
-            console().print(_shown(argv))
-    return ExitCode.COMPLETE
+            console().print(command_line(argv))
 
 
-def _shown(argv: tuple[str, ...]) -> str:
-    """An argv as one would type it; an id that is not known yet stays readable."""
-    return " ".join(part if "{" in part else shlex.quote(part) for part in argv)
+def command_line(argv: tuple[str, ...]) -> str:
+    """An argv as one would type it; what is not known yet stays readable."""
+    return " ".join(part if UNKNOWN.fullmatch(part) else shlex.quote(part) for part in argv)

@@ -1,56 +1,56 @@
-"""The one-liner: plan, submit, wait, next attempts, reduce; stopped anywhere, it goes on there."""
+"""Attempts on this machine, as a person sees them; and the one-liner that does everything."""
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidearray.cli.display import console, print_plan, print_status, progress, table
 from slidearray.cli.results import reduce_shown
-from slidearray.core.classes import BY_HAND, FailureClass
 from slidearray.core.exits import ExitCode
+from slidearray.core.verdicts import exit_code
 from slidearray.errors import RunError
 from slidearray.planner import plan_run, planned_before
+from slidearray.schedulers.dialect import dialect_for
 from slidearray.status import run_status
 from slidearray.storage.configs import load_config, load_profile
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.lock import run_lock
-from slidearray.submitter.attempts import (
-    first_attempt,
-    last_released,
-    next_attempt,
-    run_config,
-)
-from slidearray.submitter.here import run_here
+from slidearray.submitter.attempts import next_attempt
+from slidearray.submitter.local_attempt import run_here
+from slidearray.submitter.until_settled import run_until_settled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidearray.core.policy import Event, State
+    from slidearray.core.config import Config
+    from slidearray.core.events import Event
     from slidearray.core.profile import Profile
-    from slidearray.status import RunStatus
+    from slidearray.planner import PlanReport
     from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import RunDir
     from slidearray.submitter.attempts import PreparedAttempt
-    from slidearray.submitter.here import Stopped
+    from slidearray.submitter.local_attempt import Stopped
 
-#: Lines of a log that are shown when an attempt was given up.
+#: Lines of a log that are shown when a person has to look.
 LOG_TAIL = 20
+#: Events after which a slide is over for this attempt.
 ENDED = frozenset({"done", "empty", "failed", "interrupted"})
 
 
 @dataclass(slots=True, kw_only=True)
 class Pace:
-    """What this invocation got done; the only thing here that counts time."""
+    """What this invocation got done."""
 
     began: float = field(default_factory=time.monotonic)
     tiles: int = 0
 
     @property
-    def tiles_per_second(self) -> float:
-        """Tiles made here over wall time here."""
-        return self.tiles / (time.monotonic() - self.began)
+    def tiles_per_second(self) -> str:
+        """Tiles made here over wall time here; a dash where none were made."""
+        return f"{self.tiles / (time.monotonic() - self.began):.3g}" if self.tiles else "-"
 
 
 def run_config_here(
@@ -63,90 +63,74 @@ def run_config_here(
     """Do everything for a config on this machine; safe to stop and to start again."""
     config, project = load_config(config_path)
     profile = load_profile(profile_name, project=project)
-    refuse_real_scheduler(profile, local=local, command=f"run {config_path}")
+    refuse_real_scheduler(profile, local=local, instead=f"run {config_path} --local")
     run = planned_before(config, profile, project=project, run_dir=run_dir)
     if run is None:
-        with progress("read headers") as update:
-            report = plan_run(
-                config,
-                profile,
-                project=project,
-                run_dir=run_dir,
-                progress=update,
-            )
+        report = plan_shown(config, profile, project=project, run_dir=run_dir)
         print_plan(report, list_rejected=False)  # the summary lists them
         run = report.run
     else:
         console().print(f"going on with {run.root}")
-    return _attempts_then_reduce(run)
+    pace = Pace()
+    try:
+        with run_lock(run):
+            stopped = run_until_settled(run, attempt=lambda each: _watch(each, pace))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    return _conclude(run, pace, stopped)
 
 
-def refuse_real_scheduler(profile: Profile, *, local: bool, command: str) -> None:
-    """Say what this version can do with a cluster's profile."""
-    if profile.scheduler != "local" and not local:
+def plan_shown(
+    config: Config, profile: Profile, *, project: Path, run_dir: Path | None
+) -> PlanReport:
+    """Plan with a progress bar."""
+    with progress("read headers") as update:
+        return plan_run(config, profile, project=project, run_dir=run_dir, progress=update)
+
+
+def refuse_real_scheduler(profile: Profile, *, local: bool, instead: str) -> None:
+    """Say what this version can do with a cluster's profile; `instead` is what to type."""
+    if not (local or dialect_for(profile).runs_here):
         raise RunError(
             f"profile {profile.name} is for {profile.scheduler}, and this version cannot submit to "
-            f"a scheduler yet: `slidearray {command} --local` runs the same job scripts here"
-            + ("" if command.startswith("run") else ", `--dry-run` prints them")
+            f"a scheduler yet: `slidearray {instead}` runs the same job scripts here; "
+            "`slidearray submit RUN --dry-run` prints them"
         )
 
 
 def run_attempt_here(prepared: PreparedAttempt) -> int:
     """Run one attempt and show what became of the run; the caller holds the lock."""
-    pace = Pace()
-    stopped = _watch(prepared, pace)
-    status = run_status(prepared.run, alive=False)
-    _print_summary(status, pace)
+    pace, run = Pace(), prepared.run
+    try:
+        stopped = _watch(prepared, pace)
+    except KeyboardInterrupt:
+        print(f"interrupted; `slidearray resubmit {run.root}` goes on", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    ledger = read_ledger(run)
+    _print_summary(run, ledger, pace)
     _print_stopped(stopped)
-    return _exit_code(read_ledger(prepared.run, alive=False))
+    return ledger_exit_code(ledger)
 
 
-def _attempts_then_reduce(run: RunDir) -> int:
-    pace = Pace()
-    with run_lock(run):
-        stopped = _attempts(run, pace)
-    status, ledger = run_status(run), read_ledger(run)
-    _print_summary(status, pace)
+def ledger_exit_code(ledger: Ledger) -> ExitCode:
+    """The exit code that tells how far a run is."""
+    return exit_code(ledger.verdicts.values(), rejected=len(ledger.rejected))
+
+
+def _conclude(run: RunDir, pace: Pace, stopped: Stopped | None) -> int:
+    """Show what became of the run, and merge it when only permanent failures remain."""
+    ledger = read_ledger(run)
+    _print_summary(run, ledger, pace)
     _print_stopped(stopped)
-    code = _exit_code(ledger)
+    code = ledger_exit_code(ledger)
     if stopped or code not in (ExitCode.COMPLETE, ExitCode.INCOMPLETE):
         return code
     if next_attempt(run, ledger, by_hand=False):
         console().print(f"not merged: `slidearray resubmit {run.root}` has slides to send again")
-    elif status.states["done"] + status.states["empty"] == 0:
-        console().print("not merged: no slide has features")
-    else:
-        reduce_shown(run, allow_missing=True, list_missing=False)
-    return code
-
-
-def _attempts(run: RunDir, pace: Pace) -> Stopped | None:
-    """Attempt after attempt until nothing may be sent again; what stopped it, if anything did."""
-    auto = run_config(run).retry.auto
-    by_hand = True  # a person started this
-    while prepared := _next(run, by_hand=by_hand):
-        by_hand = False
-        before = _settled(read_ledger(run, alive=False))
-        stopped = _watch(prepared, pace)
-        ledger = read_ledger(run, alive=False)
-        if stopped or not auto or _waits_for_a_person(ledger) or _settled(ledger) == before:
-            return stopped
-    return None
-
-
-def _next(run: RunDir, *, by_hand: bool) -> PreparedAttempt | None:
-    if last_released(run) is None:
-        return first_attempt(run)
-    return next_attempt(run, read_ledger(run, alive=False), by_hand=by_hand)
-
-
-def _settled(ledger: Ledger) -> list[tuple[State, int]]:
-    """What an attempt has to change, or another one is no use."""
-    return [(verdict.state, verdict.charged) for verdict in ledger.verdicts.values()]
-
-
-def _waits_for_a_person(ledger: Ledger) -> bool:
-    return any(verdict.failure in BY_HAND for verdict in ledger.verdicts.values())
+        return code
+    report = reduce_shown(run, allow_missing=True, list_missing=False)
+    return code if report.complete else ExitCode.INCOMPLETE
 
 
 def _watch(prepared: PreparedAttempt, pace: Pace) -> Stopped | None:
@@ -165,20 +149,14 @@ def _new_tiles(event: Event) -> int:
     return int(event["num_tiles"]) if event["event"] == "done" and not event["reused"] else 0
 
 
-def _print_summary(status: RunStatus, pace: Pace) -> None:
+def _print_summary(run: RunDir, ledger: Ledger, pace: Pace) -> None:
+    status = run_status(run, ledger)
     print_status(status)
-    rate = round(pace.tiles_per_second) if pace.tiles else "-"
+    featured = status.states["done"] + status.states["empty"]
     console().print(
         table(
             ("slides with features", "tiles", "tiles/s", "without features"),
-            [
-                (
-                    status.states["done"] + status.states["empty"],
-                    status.tiles,
-                    rate,
-                    len(status.troubles),
-                )
-            ],
+            [(featured, status.tiles, pace.tiles_per_second, len(status.troubles))],
         )
     )
 
@@ -192,14 +170,3 @@ def _print_stopped(stopped: Stopped | None) -> None:
 
 def _tail(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
-
-
-def _exit_code(ledger: Ledger) -> int:
-    failures = {v.failure for v in ledger.verdicts.values() if v.failure}
-    if FailureClass.SETUP_FAILED in failures:
-        return ExitCode.SETUP_FAILED
-    if FailureClass.STORAGE_FULL in failures:
-        return ExitCode.STORAGE_FULL
-    if failures & {FailureClass.INTERRUPTED, FailureClass.LOST, FailureClass.NOT_STARTED}:
-        return ExitCode.INTERRUPTED
-    return ExitCode.INCOMPLETE if failures or ledger.rejected else ExitCode.COMPLETE

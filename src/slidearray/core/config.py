@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from slidearray.core.geometry import parse_mpp
+from slidearray.core.geometry import MPP_AT_1X, parse_mpp
 from slidearray.core.ids import name_fault
-from slidearray.core.policy import Retry
 from slidearray.core.recipe import TileSpec, TissueSpec, canonical_json
+from slidearray.core.resending import Retry
 from slidearray.core.schema import (
     Section,
     key,
@@ -22,8 +22,6 @@ from slidearray.errors import ConfigError
 
 MAX_TILE_SIZE = 16384
 MAX_STRIDE = 1_000_000
-#: What magnification M means: 10/M micrometres per pixel.
-MPP_AT_1X = 10
 
 Text = Annotated[str, AfterValidator(without_control_characters)]
 CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]

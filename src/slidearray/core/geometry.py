@@ -29,6 +29,8 @@ Pair = tuple[Fraction, Fraction]  # x, y
 
 #: Read-level pixels of one tile along an axis: three bytes each of 16384 squared are 0.8 GB.
 MAX_EXTENT = 16384
+#: What magnification M means: 10/M micrometres per pixel.
+MPP_AT_1X = 10
 MPP_MIN, MPP_MAX = Fraction(1, 20), Fraction(20)  # of level 0; beyond it a header is wrong
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _DECIMAL_CHARACTERS = 100  # of hostile text: int() refuses 4300 digits, exact fractions get slow
@@ -59,7 +61,6 @@ class TileGrid:
     stride: int  # target pixels
     extent: tuple[int, int]  # read-level pixels that a tile spans, (x, y)
     counts: tuple[int, int]  # tiles along x and along y
-    pad: bool
 
     @property
     def resampled(self) -> bool:
@@ -67,7 +68,7 @@ class TileGrid:
         return self.scale != self.downsample
 
     @property
-    def patch_size_level0(self) -> int:
+    def l0_tile_size(self) -> int:
         """Level-0 pixels that a tile spans, of the axis where it spans more."""
         return max(math.ceil(e * d) for e, d in zip(self.extent, self.downsample, strict=True))
 
@@ -140,7 +141,6 @@ def tile_grid(shape: SlideShape, spec: TileSpec) -> TileGrid:
         stride=spec.stride,
         extent=(extents[0], extents[1]),
         counts=(counts[0], counts[1]),
-        pad=spec.pad,
     )
 
 

@@ -10,9 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NAME_BYTES = 180  # of 255 that file systems take: the rest is for suffixes and temporary names
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, half characters, line ends
+# Controls, line ends, and halves of a surrogate pair, as names that are not UTF-8 have: the first
+# two end a line or steer a terminal, the last cannot be written.
+_CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _EXACT_DIGITS = 15  # float64 changes longer whole numbers: a long accession number stays text
+
+
+def control_character(text: str) -> str | None:
+    """The first character that ends a line, steers a terminal or cannot be written; or None."""
+    return next((char for char in text if unicodedata.category(char) in _CONTROL_CATEGORIES), None)
 
 
 def name_fault(text: str) -> str | None:
@@ -75,4 +82,4 @@ def _is_exact_number(text: str) -> bool:
 
 
 def _unsafe(char: str) -> bool:
-    return char == "/" or unicodedata.category(char) in _UNSAFE_CATEGORIES
+    return char == "/" or control_character(char) is not None

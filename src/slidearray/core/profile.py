@@ -188,11 +188,3 @@ def parse_profile(raw: object, *, source: str, name: str) -> Profile:
     """
     named: Any = {"name": name, **raw} if isinstance(raw, dict) else raw
     return parse_section(Profile, named, source=source, error=ProfileError)
-
-
-#: What runs where no profile is named.
-LOCAL_PROFILE = parse_profile(
-    {"version": 1, "scheduler": "local", "walltime": "24:00:00", "memory": "4G"},
-    source="built-in profile",
-    name="local",
-)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from slidearray.core.differences import differences
 from slidearray.errors import ConfigError, RunError
 
 RECIPE_VERSION = 1  # the canonical form below
@@ -145,9 +146,12 @@ class Recipe:
             ConfigError,
         ) as err:
             raise RunError(f"a recipe that cannot be read: {type(err).__name__}: {err}") from err
-        if different := _differences(document, written):
+        if different := differences(document, written):
+            texts = [
+                f"{key} is {there!r} there and {here!r} here" for key, there, here in different
+            ]
             raise RunError(
-                f"a recipe of another version of slidearray: {'; '.join(different)}; "
+                f"a recipe of another version of slidearray: {'; '.join(texts)}; "
                 "plan a new run with this version, or continue with the one that planned it"
             )
         return recipe
@@ -248,17 +252,3 @@ def _tiles(document: Mapping[str, Any]) -> TileSpec:
 
 def _tissue(document: Mapping[str, Any]) -> TissueSpec:
     return TissueSpec(method=document["method"], min_coverage=document.get("min_coverage", 0.0))
-
-
-def _differences(found: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """One text for each key of two canonical forms that differs."""
-    texts = []
-    for key in sorted(found.keys() | known.keys()):
-        ours, theirs = known.get(key), found.get(key)
-        if ours == theirs:
-            continue
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            texts += [f"{key}.{text}" for text in _differences(theirs, ours)]
-        else:
-            texts.append(f"{key} is {theirs!r} there and {ours!r} here")
-    return texts

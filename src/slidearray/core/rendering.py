@@ -12,7 +12,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel
 
-from slidearray.core.schema import control_character
+from slidearray.core.ids import control_character
 from slidearray.errors import TemplateError
 
 if TYPE_CHECKING:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
+
+from slidearray.core.ids import control_character
 
 if TYPE_CHECKING:
     from slidearray.errors import ConfigError, ProfileError
@@ -46,6 +47,7 @@ def key(accepted: str, *, default: Any = ..., later: tuple[object, ...] = (), **
     limits
         More for `pydantic.Field`, such as ``ge=1``.
     """
+    # Types of values, such as `list`, are no JSON; no JSON schema is ever made of a section.
     return Field(default, description=accepted, json_schema_extra={"later": later}, **limits)  # type: ignore[dict-item]
 
 
@@ -81,13 +83,6 @@ def without_control_characters(text: str) -> str:
     if control := control_character(text):
         raise ValueError(f"it holds the control character {control!a}")
     return text
-
-
-def control_character(text: str) -> str | None:
-    """The first character that would end a line or steer a terminal, or None."""
-    # Cs: half a surrogate pair, as names that are not UTF-8 have; it cannot be written.
-    kinds = {"Cc", "Cs", "Zl", "Zp"}
-    return next((char for char in text if unicodedata.category(char) in kinds), None)
 
 
 def shown(value: object) -> str:

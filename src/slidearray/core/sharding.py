@@ -9,6 +9,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from slidearray.core.config import ShardsConfig
+
+
+def deal(seconds: Sequence[float], shards: ShardsConfig, *, at_least: int = 1) -> list[list[int]]:
+    """Pack slides into shards as a config asks for.
+
+    Parameters
+    ----------
+    seconds
+        Predicted, one for each slide.
+    shards
+        The config's section.
+    at_least
+        Tasks that can run at once.
+
+    Returns
+    -------
+    list of list of int
+        Which slides each shard takes, the longest shard first.
+    """
+    asked = shards.slides_per_task
+    per_task = None if asked == "auto" else asked
+    count = shard_count(
+        seconds=seconds,
+        target_seconds=shards.target_minutes * 60,
+        slides_per_task=per_task,
+        max_tasks=shards.max_tasks,
+        at_least=at_least,
+    )
+    return pack(seconds, count, capacity=per_task)
+
 
 def shard_count(
     *,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from slidearray.core.stains import EOSIN, HAEMATOXYLIN
 from slidearray.encoders.histograms import (
     PATTERN_NAMES,
     counts,
@@ -44,11 +45,7 @@ DENSITY = -np.log10((np.arange(256) + 1) / 256)
 DENSITY_STEP = 0.01
 DENSITY_LUT = np.rint(DENSITY / DENSITY_STEP).astype(np.uint8)
 
-# Optical density of the stains in red, green and blue (Ruifrok & Johnston 2001, for haematoxylin
-# and eosin); the residual is perpendicular to both.
-HAEMATOXYLIN = np.array([0.650, 0.704, 0.286])
-EOSIN = np.array([0.072, 0.990, 0.105])
-STAINS = ("haematoxylin", "eosin", "residual")
+STAINS = ("haematoxylin", "eosin", "residual")  # the residual is perpendicular to both
 STAIN_STEP = 0.02
 STAIN_ORIGIN = -0.64  # amounts go below 0 where a pixel has less of a stain than the others imply
 STAIN = np.linspace(STAIN_ORIGIN, STAIN_ORIGIN + 255 * STAIN_STEP, 256, dtype=np.float64)

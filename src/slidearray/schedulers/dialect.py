@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from slidearray.schedulers.arrays import ArrayJob
 from slidearray.schedulers.local_dialect import LocalDialect
 from slidearray.schedulers.slurm import SlurmDialect
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 
     from slidearray.core.profile import Profile
     from slidearray.core.shapes import Shape
-
-__all__ = ["ArrayJob", "Dialect", "dialect_for"]
+    from slidearray.schedulers.arrays import ArrayJob
 
 
 class Dialect(Protocol):
@@ -24,6 +22,13 @@ class Dialect(Protocol):
     @property
     def template(self) -> str:
         """File name of its job-script template."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether its jobs run on this machine, without a queue."""
+
+    def at_once(self, cpus_per_task: int) -> int:
+        """Tasks of so many CPUs that surely run at once: with fewer, CPUs would be idle."""
 
     def arrays(
         self, shapes: Sequence[Shape], *, profile: Profile, token: str, attempt: int

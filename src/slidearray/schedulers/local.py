@@ -20,7 +20,7 @@ import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from slidearray import command
-from slidearray.core.policy import SlotOutcome
+from slidearray.core.verdicts import SlotOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slidearray.schedulers.arrays import ArrayJob, split
+from slidearray.schedulers.limits import local_window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,11 @@ class LocalDialect:
     """No scheduler: no variables, no queue, no limits."""
 
     template = "local.sh.j2"
+    runs_here = True
+
+    def at_once(self, cpus_per_task: int) -> int:
+        """As many as this machine's CPUs take."""
+        return local_window(cpus_per_task)
 
     def arrays(
         self,

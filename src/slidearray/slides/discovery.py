@@ -26,9 +26,8 @@ class FoundSlide:
 
     path: Path  # as a manifest has it: from the root where it lies inside, else absolute
     aliases: tuple[Path, ...]  # absolute paths by which a manifest may name the same slide
-    folder: Path  # the folder that was searched, as given
     name: str  # what an id can be made of
-    cohort: str  # folder right below `folder`; empty for a slide directly in `folder`
+    cohort: str  # folder right below the one searched; empty for a slide directly in it
 
 
 def find_slides(folders: Sequence[Path], *, root: Path) -> list[FoundSlide]:
@@ -133,7 +132,6 @@ def _placed(slide: _Slide, *, folder: Path, root: Path) -> FoundSlide:
     return FoundSlide(
         path=path.relative_to(base) if path.is_relative_to(base) else path,
         aliases=slide.aliases,
-        folder=folder,
         name=slide.name,
         cohort=below[0] if below else "",
     )

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from slidearray.core.classes import FailureClass
-from slidearray.errors import SlideError
+from slidearray.slides.diagnosis import not_readable
 from slidearray.slides.files import slide_files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BLOCK = 64 * 1024
 BLOCKS = 16  # spread evenly over each file, the first and the last bytes included
@@ -24,13 +20,13 @@ def fingerprint(path: Path) -> str:
     Raises
     ------
     SlideError
-        ``missing_file``, when a file of the slide cannot be read.
+        ``missing_file``, when a file of the slide cannot be read; ``worker_error`` when the file
+        system is in trouble.
     """
     try:
         digests = sorted(_file_digest(file) for file in slide_files(path))
     except OSError as error:
-        why = error.strerror or str(error)
-        raise SlideError(FailureClass.MISSING_FILE, f"{error.filename or path}: {why}") from None
+        raise not_readable(Path(error.filename or path), error) from None
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 

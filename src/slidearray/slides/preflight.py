@@ -28,15 +28,19 @@ class Preflight:
     grid: TileGrid
 
     @property
+    def tiles(self) -> int:
+        """Tiles of the whole grid; tissue detection leaves fewer."""
+        return self.grid.counts[0] * self.grid.counts[1]
+
+    @property
     def target_pixels(self) -> int:
-        """Pixels of the whole slide at the target resolution."""
-        l0_pixels = self.header.width * self.header.height
-        return int(l0_pixels / (self.grid.scale[0] * self.grid.scale[1]))
+        """Pixels of all tiles at the target resolution; where tiles overlap, each counts."""
+        return self.tiles * self.grid.tile_size**2
 
     @property
     def read_pixels(self) -> int:
-        """Pixels of the whole slide at the level that is read."""
-        return self.grid.level_size[0] * self.grid.level_size[1]
+        """Pixels of all tiles at the level that is read."""
+        return self.tiles * self.grid.extent[0] * self.grid.extent[1]
 
 
 def preflight(path: Path, *, mpp: str, spec: TileSpec) -> Preflight:

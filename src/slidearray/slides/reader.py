@@ -19,21 +19,9 @@ from slidearray.slides.files import slide_files
 if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
     from PIL.Image import Image
-
-__all__ = [
-    "OpenSlideReader",
-    "SlideHeader",
-    "TileRead",
-    "effective_override",
-    "interpolates",
-    "read_header",
-    "slide_files",
-    "slide_shape",
-]
 
 WHITE = (255, 255, 255)
 
@@ -147,12 +135,7 @@ class OpenSlideReader:
     def __enter__(self) -> OpenSlideReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

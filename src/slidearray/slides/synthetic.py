@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING
 import cv2
 import numpy as np
 
-from slidearray.slides.section import Section
+from slidearray.core.geometry import MPP_AT_1X
+from slidearray.slides.synthetic_section import SyntheticSection
 from slidearray.slides.tiff_writer import TiledJpegTiff
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_slide(
     """
     if levels is None:
         levels = [d for d in LEVELS if d == 1 or max(width, height) // d >= TILE]
-    section = Section(width=width, height=height, seed=seed, tissue=tissue, mpp=float(mpp))
+    section = SyntheticSection(width=width, height=height, seed=seed, tissue=tissue, mpp=float(mpp))
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
@@ -135,7 +136,9 @@ class _LowerLevel:
         self._rows = self._rows[TILE:]
 
 
-def _write_pyramid(file: IO[bytes], section: Section, *, levels: Sequence[int], mpp: str) -> None:
+def _write_pyramid(
+    file: IO[bytes], section: SyntheticSection, *, levels: Sequence[int], mpp: str
+) -> None:
     tiff = TiledJpegTiff(file, tile=TILE)
     size = (section.width, section.height)
     with ExitStack() as stack:
@@ -153,7 +156,7 @@ def _write_pyramid(file: IO[bytes], section: Section, *, levels: Sequence[int], 
             tiff.add(level.tiles(), size=level.size, description=text)
 
 
-def _base_tiles(section: Section, lower: Sequence[_LowerLevel]) -> Iterator[bytes]:
+def _base_tiles(section: SyntheticSection, lower: Sequence[_LowerLevel]) -> Iterator[bytes]:
     """Yield the tiles of level 0; the levels below it take their rows on the way."""
     for top in range(0, section.height, TILE):
         rows = section.rows(top, min(TILE, section.height - top))
@@ -183,4 +186,4 @@ def _description(l0_size: tuple[int, int], size: tuple[int, int], mpp: str) -> s
     text = f"Aperio Image Library (synthetic)\n{l0_size[0]}x{l0_size[1]} ({TILE}x{TILE}) "
     if size != l0_size:
         text += f"-> {size[0]}x{size[1]} "
-    return f"{text}JPEG Q={JPEG_QUALITY}|AppMag = {10 / float(mpp):g}|MPP = {mpp}"
+    return f"{text}JPEG Q={JPEG_QUALITY}|AppMag = {MPP_AT_1X / float(mpp):g}|MPP = {mpp}"

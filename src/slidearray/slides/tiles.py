@@ -66,9 +66,9 @@ def select_tiles(reader: OpenSlideReader, grid: TileGrid, tissue: TissueSpec) ->
     corners = grid.corners()
     coords = grid.l0_coords(corners)
     if tissue.method == "otsu":
-        mask = otsu_mask(reader, tile_l0=grid.patch_size_level0)
-        patch = tuple(float(e * d) for e, d in zip(grid.extent, grid.downsample, strict=True))
-        coverage = mask.coverage(coords, (patch[0], patch[1]))
+        mask = otsu_mask(reader, l0_tile_size=grid.l0_tile_size)
+        width, height = (float(e * d) for e, d in zip(grid.extent, grid.downsample, strict=True))
+        coverage = mask.coverage(coords, (width, height))
         kept = coverage >= tissue.min_coverage - COVERAGE_ERROR
         coords, corners = coords[kept], corners[kept]
     elif not len(coords):

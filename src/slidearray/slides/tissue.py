@@ -38,7 +38,7 @@ class TissueMask:
     l0_size: tuple[int, int]  # (width, height) of the slide; the last mask pixels may reach over
 
     def coverage(
-        self, l0_coords: NDArray[np.integer], patch: tuple[float, float]
+        self, l0_coords: NDArray[np.integer], l0_extent: tuple[float, float]
     ) -> NDArray[np.float64]:
         """Share of each tile's area that is tissue; what lies outside the slide is none.
 
@@ -46,7 +46,7 @@ class TissueMask:
         ----------
         l0_coords
             (n, 2) corners ``(x, y)`` in level-0 pixels.
-        patch
+        l0_extent
             ``(width, height)`` of every tile, in level-0 pixels.
 
         Returns
@@ -57,18 +57,18 @@ class TissueMask:
         sums = np.asarray(cv2.integral(self.mask), np.int32)
         l0_size, scale = np.array(self.l0_size, np.float64), np.array(self.scale)
         x0, y0 = (np.clip(l0_coords, 0, l0_size) / scale).T
-        x1, y1 = (np.clip(l0_coords + np.array(patch), 0, l0_size) / scale).T
+        x1, y1 = (np.clip(l0_coords + np.array(l0_extent), 0, l0_size) / scale).T
         tissue = (
             _sum_to(sums, x1, y1)
             - _sum_to(sums, x0, y1)
             - _sum_to(sums, x1, y0)
             + _sum_to(sums, x0, y0)
         )
-        share = tissue * (self.scale[0] * self.scale[1]) / (patch[0] * patch[1])
+        share = tissue * (self.scale[0] * self.scale[1]) / (l0_extent[0] * l0_extent[1])
         return np.asarray(share, np.float64)
 
 
-def otsu_mask(reader: OpenSlideReader, *, tile_l0: int) -> TissueMask:
+def otsu_mask(reader: OpenSlideReader, *, l0_tile_size: int) -> TissueMask:
     """Find tissue on the coarsest level that still shows what a tile holds.
 
     Pixels are averaged down by area until a tile spans about 16 of them. Those more saturated
@@ -79,7 +79,7 @@ def otsu_mask(reader: OpenSlideReader, *, tile_l0: int) -> TissueMask:
     ----------
     reader
         The slide; it is read in strips of bounded size.
-    tile_l0
+    l0_tile_size
         Edge of a tile, in level-0 pixels.
 
     Raises
@@ -87,7 +87,7 @@ def otsu_mask(reader: OpenSlideReader, *, tile_l0: int) -> TissueMask:
     SlideError
         ``corrupt_slide``, when the level cannot be read.
     """
-    level, factor = _level_and_factor(reader.header, tile_l0)
+    level, factor = _level_and_factor(reader.header, l0_tile_size)
     saturation, bright = _saturation(reader, level=level, factor=factor)
     mask = ((saturation > _threshold(saturation[bright])) & bright).astype(np.uint8)
     width, height = reader.header.level_dimensions[level]
@@ -99,9 +99,9 @@ def otsu_mask(reader: OpenSlideReader, *, tile_l0: int) -> TissueMask:
     )
 
 
-def _level_and_factor(header: SlideHeader, tile_l0: int) -> tuple[int, int]:
+def _level_and_factor(header: SlideHeader, l0_tile_size: int) -> tuple[int, int]:
     """The level to read, and how many of its pixels make the edge of a mask pixel."""
-    fine = tile_l0 / MASK_PX_PER_TILE
+    fine = l0_tile_size / MASK_PX_PER_TILE
     bounded = math.sqrt(header.width * header.height / MAX_MASK_PX)
     coarsest = max(fine, bounded, 0.5) * MASK_PX_PER_TILE / MIN_MASK_PX_PER_TILE
     level = max(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slidearray.core.config import parse_config
-from slidearray.core.profile import LOCAL_PROFILE, parse_profile
+from slidearray.core.profile import parse_profile
 from slidearray.errors import ProfileError
 from slidearray.storage.builtin import builtin_dir
 from slidearray.storage.yamls import read_yaml
@@ -36,13 +36,14 @@ def load_config(path: Path) -> tuple[Config, Path]:
 def load_profile(name: str | None, *, project: Path) -> Profile:
     """Read a profile by path, or by name from the project's or our own `cluster_profiles/`.
 
+    Without a name it is `local`.
+
     Raises
     ------
     ProfileError
         Naming every fault, with its key; or the profiles there are.
     """
-    if name is None:
-        return LOCAL_PROFILE
+    name = name or "local"
     folders = (project / "cluster_profiles", builtin_dir("cluster_profiles"))
     candidates = [project / name, *(folder / f"{name}.yaml" for folder in folders)]
     for path in candidates:

@@ -15,6 +15,7 @@ from slidearray.storage.hdf5 import (
     add_array,
     add_texts,
     attributes,
+    checked_attributes,
     create_file,
     reading,
     set_attributes,
@@ -98,13 +99,10 @@ class FileFacts:
 class FeatureFacts:
     """What a feature file says of itself; nothing of it was checked against the arrays."""
 
-    slide_id: str
-    model: str
     recipe_digest: str
     slide_key: str
     content_digest: str
     num_tiles: int
-    feature_dim: int
 
 
 def write_feature_file(path: Path, data: FeatureData, *, token: str = "") -> FileFacts:
@@ -175,19 +173,14 @@ def read_facts(path: Path) -> FeatureFacts:
         return FeatureFacts(**{field.name: found[field.name] for field in fields(FeatureFacts)})
 
 
-def read_feature_file(path: Path) -> FeatureData:
-    """Read a feature file whole, and check it.
+def read_with_digest(path: Path) -> tuple[FeatureData, str]:
+    """Read a feature file whole, and check it; the content digest of what was read comes with it.
 
     Raises
     ------
     StoreError
         It is missing, damaged, of another format, or not what its digest says.
     """
-    return read_with_digest(path)[0]
-
-
-def read_with_digest(path: Path) -> tuple[FeatureData, str]:
-    """`read_feature_file`, with the content digest of what was read."""
     data, digest, faults = _read(path)
     if faults:
         raise StoreError(f"{path}: {'; '.join(faults)}")
@@ -237,14 +230,9 @@ def _parse(file: h5py.File, found: dict[str, Any]) -> FeatureData:
 
 
 def _root_attributes(file: h5py.File, path: Path) -> dict[str, Any]:
-    found = attributes(file)
-    kind, version = found.get("format"), found.get("format_version")
-    if (kind, version) != (FORMAT, FORMAT_VERSION):
-        raise StoreError(
-            f"{path}: not a feature file of version {FORMAT_VERSION} "
-            f"(format {kind!r}, format_version {version!r})"
-        )
-    return found
+    return checked_attributes(
+        file, path, format=FORMAT, version=FORMAT_VERSION, what="feature file"
+    )
 
 
 def _shape_faults(data: FeatureData) -> list[str]:

@@ -245,6 +245,15 @@ def parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
     return [_parse_line(line, f"{path}: line {number}") for number, line in enumerate(lines, 1)]
 
 
+def parse_events(data: bytes, path: Path) -> list[dict[str, Any]]:
+    """As `parse_lines`, of objects that each name their `event`."""
+    events = parse_lines(data, path)
+    for number, event in enumerate(events, start=1):
+        if not isinstance(event.get("event"), str):
+            raise RunError(f"{path}: line {number}: no event: {event}")
+    return events
+
+
 def _parse_line(line: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)

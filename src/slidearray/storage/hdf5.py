@@ -75,6 +75,35 @@ def attributes(target: h5py.Group | h5py.Dataset) -> dict[str, Any]:
     return {name: _python_value(value) for name, value in target.attrs.items()}
 
 
+def checked_attributes(
+    file: h5py.File, path: Path, *, format: str, version: int, what: str
+) -> dict[str, Any]:
+    """The attributes of a file of ours.
+
+    Parameters
+    ----------
+    file, path
+        The open file, and its name for messages.
+    format, version
+        What its ``format`` and ``format_version`` have to be.
+    what
+        The format in words, for messages.
+
+    Raises
+    ------
+    StoreError
+        It is of another format or version.
+    """
+    found = attributes(file)
+    said = (found.get("format"), found.get("format_version"))
+    if said != (format, version):
+        raise StoreError(
+            f"{path}: not a {what} of version {version} "
+            f"(format {said[0]!r}, format_version {said[1]!r})"
+        )
+    return found
+
+
 def texts(dataset: h5py.Dataset) -> list[str]:
     """A dataset of texts as a list."""
     return [value.decode() for value in dataset[...].tolist()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slidearray.storage.files import append_line, json_line, parse_lines, utc_now
+from slidearray.storage.files import append_line, json_line, parse_events, utc_now
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from slidearray.core.events import Event
 
 
 class Journal:
@@ -26,7 +28,7 @@ class Journal:
         """Append one event with the time of writing; it is on disk when this returns."""
         append_line(self.path, json_line({"event": event, "time": utc_now(), **fields}))
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[Event]:
         """All events, oldest first; none when nothing was written yet.
 
         Raises
@@ -38,4 +40,4 @@ class Journal:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        return parse_lines(data, self.path)
+        return parse_events(data, self.path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slidearray.core.policy import SlotHistory, SlotOutcome, Verdict, verdict
 from slidearray.core.shapes import Shape
+from slidearray.core.verdicts import SlotHistory, SlotOutcome, Verdict, verdict
 from slidearray.storage.journal import Journal
 from slidearray.storage.lock import lock_is_live
 from slidearray.storage.manifest import read_manifest
@@ -15,12 +15,11 @@ from slidearray.storage.records import read_records
 from slidearray.storage.slots import read_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from slidearray.core.classes import Rejected
+    from slidearray.core.events import Event
     from slidearray.storage.rundir import AttemptDir, RunDir
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +28,6 @@ class Ledger:
 
     verdicts: dict[str, Verdict]  # slide_id → verdict, in manifest order; not the rejected ones
     rejected: list[Rejected]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ends:
-    """What a journal says of how slots ended."""
-
-    released: bool
-    ended: frozenset[int]
-    outcomes: dict[int, SlotOutcome]
-    cancelled: frozenset[int]  # slots that were cancelled one by one
-    cancelled_rest: frozenset[int] | None  # with all slots but these, None when it was not
 
 
 def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
@@ -82,18 +70,19 @@ def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
 
 
 def _histories(attempt: AttemptDir, *, alive: bool) -> Iterator[SlotHistory]:
-    ends = _ends(Journal(attempt.journal).read())
-    if not ends.released:  # whoever began it was stopped before anything was sent
-        return
+    journal = Journal(attempt.journal).read()
+    if not any(event["event"] == "released" for event in journal):
+        return  # whoever began it was stopped before anything was sent
+    ends = {event["slot"]: event for event in journal if event["event"] == "slot_ended"}
     records = read_records(attempt)
     for slot in read_slots(attempt.slots):
-        rest = ends.cancelled_rest
+        end = ends.get(slot.slot)
         yield SlotHistory(
             attempt=attempt.number,
             executions=[_with_host(events) for events in records.get(slot.slot, [])],
-            outcome=ends.outcomes.get(slot.slot),
-            alive=alive and slot.slot not in ends.ended,
-            cancelled=slot.slot in ends.cancelled or (rest is not None and slot.slot not in rest),
+            outcome=_outcome(end) if end else None,
+            alive=alive and end is None,
+            cancelled=False,  # nothing cancels in this version
             slide_ids=tuple(slide.slide_id for slide in slot.slides),
             shape=Shape(**slot.shape),
         )
@@ -107,36 +96,12 @@ def _with_host(events: list[Event]) -> list[Event]:
     ]
 
 
-def _ends(journal: Iterable[Event]) -> _Ends:
-    released = False
-    ended: set[int] = set()
-    outcomes: dict[int, SlotOutcome] = {}
-    cancelled: set[int] = set()
-    rest: frozenset[int] | None = None
-    for event in journal:
-        match event:
-            case {"event": "released"}:
-                released = True
-            case {"event": "slot_ended", "slot": slot}:
-                ended.add(slot)
-                if "exit_code" in event:  # else its end was noticed and not seen
-                    outcomes[slot] = _outcome(event)
-            case {"event": "cancelled", "slot": slot}:
-                cancelled.add(slot)
-            case {"event": "cancelled"}:
-                rest = frozenset(ended)
-    return _Ends(
-        released=released,
-        ended=frozenset(ended),
-        outcomes=outcomes,
-        cancelled=frozenset(cancelled),
-        cancelled_rest=rest,
-    )
-
-
-def _outcome(event: Event) -> SlotOutcome:
+def _outcome(end: Event) -> SlotOutcome | None:
+    """How a slot ended; None when that was noticed and not seen."""
+    if "exit_code" not in end:
+        return None
     return SlotOutcome(
-        exit_code=event["exit_code"],
-        timed_out=event["timed_out"],
-        out_of_memory=event["out_of_memory"],
+        exit_code=end["exit_code"],
+        timed_out=end["timed_out"],
+        out_of_memory=end["out_of_memory"],
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from slidearray.core.classes import FailureClass, Rejected
+from slidearray.errors import RunError
+from slidearray.storage.files import json_line, parse_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,33 +36,31 @@ def write_planned(path: Path, slides: Iterable[PlannedSlide]) -> None:
 
 
 def read_planned(path: Path) -> Iterator[PlannedSlide]:
-    """Slides of `plan/slides.csv`, in its order."""
-    with path.open(encoding="utf-8", newline="") as file:
+    """Slides of `plan/slides.csv`, in its order; `RunError` where it is damaged."""
+    with _opened(path) as file:
         for row in csv.DictReader(file):
-            yield PlannedSlide(
-                slide_id=row["slide_id"],
-                shard=int(row["shard"]),
-                seconds=float(row["predicted_seconds"]),
-                megabytes=int(row["predicted_megabytes"]),
-            )
+            try:
+                yield PlannedSlide(
+                    slide_id=row["slide_id"],
+                    shard=int(row["shard"]),
+                    seconds=float(row["predicted_seconds"]),
+                    megabytes=int(row["predicted_megabytes"]),
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise RunError(f"{path}: damaged: {error} in {dict(row)}") from None
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     """Write `plan/rejected.jsonl`, one slide a line."""
     with path.open("w", encoding="utf-8") as file:
-        for slide in rejected:
-            line = {
-                "slide_id": slide.slide_id,
-                "row": slide.row,
-                "class": slide.failure.value,
-                "reason": slide.reason,
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.writelines(json_line(rejected_json(slide)) + "\n" for slide in rejected)
 
 
 def read_rejected(path: Path) -> list[Rejected]:
-    """Slides of `plan/rejected.jsonl`, in its order."""
-    with path.open(encoding="utf-8") as file:
+    """Slides of `plan/rejected.jsonl`, in its order; `RunError` where it is damaged."""
+    with _opened(path) as file:
+        lines = parse_lines(file.read().encode(), path)
+    try:
         return [
             Rejected(
                 slide_id=line["slide_id"],
@@ -69,5 +68,24 @@ def read_rejected(path: Path) -> list[Rejected]:
                 failure=FailureClass(line["class"]),
                 reason=line["reason"],
             )
-            for line in map(json.loads, file)
+            for line in lines
         ]
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{path}: damaged: {error}") from None
+
+
+def rejected_json(slide: Rejected) -> dict[str, Any]:
+    """A rejected slide as plain values."""
+    return {
+        "slide_id": slide.slide_id,
+        "row": slide.row,
+        "class": slide.failure.value,
+        "reason": slide.reason,
+    }
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None

@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any, Self
 
 from slidearray.errors import RunError
-from slidearray.storage.files import append_line, json_line, parse_lines, utc_now
+from slidearray.storage.files import append_line, json_line, parse_events, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from slidearray.core.events import Event
     from slidearray.storage.rundir import AttemptDir
 
 RECORD_NAME = re.compile(r"(\d+)\..+\.jsonl", re.ASCII)
@@ -58,7 +59,7 @@ class RecordWriter:
         self.close()
 
 
-def read_record(path: Path) -> list[dict[str, Any]]:
+def read_record(path: Path) -> list[Event]:
     """The events of one execution; an unfinished last line is ignored.
 
     Raises
@@ -66,12 +67,12 @@ def read_record(path: Path) -> list[dict[str, Any]]:
     RunError
         Any other line that is not a JSON object.
     """
-    return parse_lines(path.read_bytes(), path)
+    return parse_events(path.read_bytes(), path)
 
 
-def read_records(attempt: AttemptDir) -> dict[int, list[list[dict[str, Any]]]]:
+def read_records(attempt: AttemptDir) -> dict[int, list[list[Event]]]:
     """Every record of an attempt: slot → its executions → their events."""
-    records: dict[int, list[list[dict[str, Any]]]] = {}
+    records: dict[int, list[list[Event]]] = {}
     for slot, path in sorted(_record_files(attempt)):
         records.setdefault(slot, []).append(read_record(path))
     return records
@@ -86,6 +87,15 @@ def _record_files(attempt: AttemptDir) -> Iterator[tuple[int, Path]]:
                 yield int(match[1]), path
 
 
+def recorded_file_fault(path: Path, *, size: int) -> str | None:
+    """Why a feature file is not there as its record says; None when it is."""
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        return f"its feature file is recorded, but cannot be found: {error.strerror}"
+    return None if found == size else f"its feature file has {found} bytes, recorded {size}"
+
+
 class RecordTail:
     """Follows the records of an attempt that is being worked on, for progress."""
 
@@ -93,13 +103,15 @@ class RecordTail:
         self._attempt = attempt
         self._read: dict[Path, int] = {}  # bytes of each file that were returned
 
-    def new_events(self) -> list[dict[str, Any]]:
-        """The events written since the last call, each file's in order."""
+    def new_events(self) -> list[tuple[int, Event]]:
+        """Slot and event of what was written since the last call, each file's in order."""
         return [
-            event for _, path in sorted(_record_files(self._attempt)) for event in self._more(path)
+            (slot, event)
+            for slot, path in sorted(_record_files(self._attempt))
+            for event in self._more(path)
         ]
 
-    def _more(self, path: Path) -> list[dict[str, Any]]:
+    def _more(self, path: Path) -> list[Event]:
         seen = self._read.get(path, 0)
         if path.stat().st_size <= seen:
             return []
@@ -108,4 +120,4 @@ class RecordTail:
             data = file.read()
         complete = data[: data.rfind(b"\n") + 1]
         self._read[path] = seen + len(complete)
-        return parse_lines(complete, path)
+        return parse_events(complete, path)

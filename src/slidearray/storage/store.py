@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import h5py
 
 from slidearray.core.classes import FailureClass
-from slidearray.errors import StoreError
-from slidearray.storage.hdf5 import attributes, reading, texts, unreadable
+from slidearray.storage.hdf5 import attributes, checked_attributes, reading, texts, unreadable
 from slidearray.storage.store_writer import FORMAT, FORMAT_VERSION, Missing
 
 if TYPE_CHECKING:
@@ -69,7 +68,9 @@ class FeatureStore:
         self.path = Path(path).absolute()
         self._handle: tuple[int, h5py.File] | None = None
         with reading(self.path) as file:
-            says = _says(file, self.path)
+            says = checked_attributes(
+                file, self.path, format=FORMAT, version=FORMAT_VERSION, what="store"
+            )
             self.slide_ids = tuple(texts(file["slides/slide_id"]))
             self._offsets: list[int] = file["slides/offset"][...].tolist()
             self._counts: list[int] = file["slides/count"][...].tolist()
@@ -155,7 +156,7 @@ class FeatureStore:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handle": None}
 
-    def read(self, name: str, position: int) -> npt.NDArray[Any]:
+    def _rows(self, name: str, position: int) -> npt.NDArray[Any]:
         """Rows of one slide of `features` or `coords`, from the file."""
         start = self._offsets[position]
         dataset = self._file()[name]
@@ -165,7 +166,7 @@ class FeatureStore:
             raise unreadable(self.path, error) from error
         return rows
 
-    def count(self, position: int) -> int:
+    def _count(self, position: int) -> int:
         """Tiles of one slide."""
         return self._counts[position]
 
@@ -197,31 +198,20 @@ class SlideFeatures:
     @property
     def num_tiles(self) -> int:
         """How many tiles it has; 0 when it has no tissue."""
-        return self._store.count(self._position)
+        return self._store._count(self._position)
 
     @property
     def features(self) -> npt.NDArray[Any]:
         """(num_tiles, feature_dim) float16 or float32 array."""
-        return self._store.read("features", self._position)
+        return self._store._rows("features", self._position)
 
     @property
     def coords(self) -> npt.NDArray[np.int32]:
         """(num_tiles, 2) int32 array: ``(x, y)`` of the tiles' corners in level-0 pixels."""
-        return self._store.read("coords", self._position)
+        return self._store._rows("coords", self._position)
 
     def __repr__(self) -> str:
         return f"SlideFeatures({self.slide_id!r}: {self.num_tiles} tiles)"
-
-
-def _says(file: h5py.File, path: Path) -> dict[str, Any]:
-    says = attributes(file)
-    kind, version = says.get("format"), says.get("format_version")
-    if (kind, version) != (FORMAT, FORMAT_VERSION):
-        raise StoreError(
-            f"{path}: not a store of version {FORMAT_VERSION} "
-            f"(format {kind!r}, format_version {version!r})"
-        )
-    return says
 
 
 def _free_name(name: str, table: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slidearray.errors import SlidearrayError
+from slidearray.errors import SlidearrayError, StoreError
 from slidearray.storage import feature_file, store_writer
-from slidearray.storage.hdf5 import attributes, reading, texts
+from slidearray.storage.hdf5 import attributes, checked_attributes, reading, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,22 +54,33 @@ def _check(path: Path) -> FileCheck:
             says = attributes(file)
             kind = KINDS.get(str(says.get("format")), "unknown")
             if kind == "store":
-                faults, missing = _store_faults(file, says)
+                faults, missing = _store_faults(file, path)
                 return FileCheck(path=path, kind=kind, faults=tuple(faults), missing=missing)
         if kind == "feature file":
             return FileCheck(
                 path=path, kind=kind, faults=tuple(feature_file.check_feature_file(path))
             )
     except SlidearrayError as error:
-        return FileCheck(path=path, kind="unknown", faults=(str(error).removeprefix(f"{path}: "),))
+        return FileCheck(path=path, kind="unknown", faults=(_without_path(error, path),))
     fault = f"format {says.get('format')!r}: neither a feature file nor a store of slidearray"
     return FileCheck(path=path, kind="unknown", faults=(fault,))
 
 
-def _store_faults(file: h5py.File, says: dict[str, Any]) -> tuple[list[str], tuple[str, ...]]:
-    version = says.get("format_version")
-    if version != store_writer.FORMAT_VERSION:
-        return [f"format_version {version!r}, expected {store_writer.FORMAT_VERSION}"], ()
+def _without_path(error: SlidearrayError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _store_faults(file: h5py.File, path: Path) -> tuple[list[str], tuple[str, ...]]:
+    try:
+        says = checked_attributes(
+            file,
+            path,
+            format=store_writer.FORMAT,
+            version=store_writer.FORMAT_VERSION,
+            what="store",
+        )
+    except StoreError as error:
+        return [_without_path(error, path)], ()
     missing = tuple(texts(file["missing/slide_id"])) if "missing" in file else ()
     faults = [*_shape_faults(file, says), *_recipe_faults(says)]
     if bool(says["complete"]) == bool(missing):

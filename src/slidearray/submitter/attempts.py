@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
 from slidearray.core.config import parse_config
-from slidearray.core.policy import Resend, State, resend
 from slidearray.core.profile import parse_profile
 from slidearray.core.rendering import render
-from slidearray.core.sharding import pack, shard_count
+from slidearray.core.resending import Resend, resend
+from slidearray.core.sharding import deal
+from slidearray.core.verdicts import State
 from slidearray.errors import RunError, TemplateError
-from slidearray.schedulers.dialect import ArrayJob, dialect_for
-from slidearray.schedulers.limits import local_window
+from slidearray.schedulers.dialect import dialect_for
 from slidearray.storage.builtin import builtin_dir
 from slidearray.storage.journal import Journal
 from slidearray.storage.manifest import read_manifest
 from slidearray.storage.plan_files import read_planned
+from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import Slot, SlotSlide
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.config import Config
-    from slidearray.core.policy import Verdict
     from slidearray.core.profile import Profile
     from slidearray.core.shapes import Shape
+    from slidearray.core.verdicts import Verdict
+    from slidearray.schedulers.arrays import ArrayJob
     from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import AttemptDir, RunDir
 
@@ -119,8 +121,9 @@ def next_attempt(
     if not sent:
         return None
     seconds = {slide.slide_id: slide.seconds for slide in read_planned(run.slides_table)}
-    groups = _regroup(sent, config, slides=_slot_slides(run, seconds))
-    prepared = _prepare(run, run_profile(run), groups)
+    profile = run_profile(run)
+    groups = _regroup(sent, config, profile, slides=_slot_slides(run, seconds))
+    prepared = _prepare(run, profile, groups)
     return replace(prepared, resends=tuple(sent))
 
 
@@ -152,28 +155,19 @@ def run_config(run: RunDir) -> Config:
 def run_profile(run: RunDir) -> Profile:
     """The profile that a run was planned with."""
     document = read_document(run)
-    return parse_profile(
-        document.profile, source=str(run.document), name=str(document.profile["name"])
-    )
+    name = str(document.profile.get("name", ""))
+    return parse_profile(document.profile, source=str(run.document), name=name)
 
 
-def _as_found(run: RunDir, verdict: Verdict) -> Verdict:
-    """`verdict`, unless the file that it promises is gone or has another size: `lost` then."""
-    if verdict.result is None:
-        return verdict
-    file = verdict.result["file"]
-    try:
-        size = (run.root / file["path"]).stat().st_size
-    except OSError:
-        size = None
-    if size == file["size"]:
-        return verdict
-    return replace(
-        verdict,
-        state=State.FAILED,
-        failure=FailureClass.LOST,
-        reason=f"{file['path']}: its record says {file['size']} bytes, found {size or 'no file'}",
-    )
+def _as_found(run: RunDir, found: Verdict) -> Verdict:
+    """A verdict, or `lost` where the file that it promises is not there as recorded."""
+    if found.result is None:
+        return found
+    file = found.result["file"]
+    fault = recorded_file_fault(run.root / file["path"], size=file["size"])
+    if fault is None:
+        return found
+    return replace(found, state=State.FAILED, failure=FailureClass.LOST, reason=fault)
 
 
 def _slot_slides(run: RunDir, seconds: dict[str, float]) -> dict[str, SlotSlide]:
@@ -192,7 +186,7 @@ def _slot_slides(run: RunDir, seconds: dict[str, float]) -> dict[str, SlotSlide]
 
 
 def _regroup(
-    sent: Sequence[Resend], config: Config, *, slides: dict[str, SlotSlide]
+    sent: Sequence[Resend], config: Config, profile: Profile, *, slides: dict[str, SlotSlide]
 ) -> list[tuple[Shape, list[SlotSlide]]]:
     """Slots of a later attempt: the troubled slides alone, the others packed anew."""
     groups = [(again.shape, [slides[again.slide_id]]) for again in sent if again.alone]
@@ -202,19 +196,9 @@ def _regroup(
             together.setdefault(again.shape, []).append(slides[again.slide_id])
     for shape, members in together.items():
         seconds = [slide.seconds for slide in members]
-        asked = config.shards.slides_per_task
-        per_task = None if asked == "auto" else asked
-        count = shard_count(
-            seconds=seconds,
-            target_seconds=config.shards.target_minutes * 60,
-            slides_per_task=per_task,
-            max_tasks=config.shards.max_tasks,
-            at_least=local_window(shape.cpus),
-        )
-        groups += [
-            (shape, [members[i] for i in shard])
-            for shard in pack(seconds, count, capacity=per_task)
-        ]
+        at_once = dialect_for(profile).at_once(shape.cpus)
+        shards = deal(seconds, config.shards, at_least=at_once)
+        groups += [(shape, [members[i] for i in shard]) for shard in shards]
     # Equal shapes share an array, so they stand together; within one, longest first.
     return sorted(groups, key=lambda group: (group[0], -sum(s.seconds for s in group[1])))
 

@@ -23,7 +23,7 @@ from slidearray.worker.faults import described
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slidearray.worker.slide_job import SlideJob
+    from slidearray.worker.slide_work import SlideWork
 
 #: Added to how readily the kernel ends this process when memory runs out (-1000 to 1000): the
 #: supervisor is to survive and tell.
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> ExitCode:
         os.set_inheritable(int(fd), False)  # programs that an encoder starts have no part in this
     _be_expendable()
     try:
-        job = _prepare(RunDir(root=Path(root), project=Path(project)), token=token, cpus=int(cpus))
+        work = _prepare(RunDir(root=Path(root), project=Path(project)), token=token, cpus=int(cpus))
     except Exception as error:  # also what is missing on this node
         if not isinstance(error, SlidearrayError):
             traceback.print_exc()
@@ -52,17 +52,17 @@ def main(argv: Sequence[str]) -> ExitCode:
         return ExitCode.SETUP_FAILED
     send(int(events), {"event": "ready"})
     for request in messages(int(requests)):
-        send(int(events), job.do(SlotSlide(**request)))
+        send(int(events), work.do(SlotSlide(**request)))
     return ExitCode.COMPLETE
 
 
-def _prepare(run: RunDir, *, token: str, cpus: int) -> SlideJob:
+def _prepare(run: RunDir, *, token: str, cpus: int) -> SlideWork:
     import cv2
 
-    from slidearray.worker.slide_job import SlideJob
+    from slidearray.worker.slide_work import SlideWork
 
     cv2.setNumThreads(cpus)
-    return SlideJob(run, token=token)
+    return SlideWork(run, token=token)
 
 
 def _be_expendable() -> None:

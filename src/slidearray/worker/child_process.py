@@ -87,7 +87,7 @@ class ChildProcess:
             os.close(self._requests)
 
 
-class Crew:
+class Children:
     """Starts children for one execution, and clears away what dead ones left behind.
 
     Parameters
@@ -116,17 +116,6 @@ class Crew:
         for label in self._labels:
             path = self._run.feature_file(label, cohort=slide.cohort, slide_id=slide.slide_id)
             remove_partial(path, token=self._token)
-
-
-def how_it_ended(exit_code: int) -> str:
-    """An exit code of `subprocess` in words."""
-    if exit_code >= 0:
-        return f"ended by itself with exit code {exit_code}"
-    try:
-        name = f" ({signal.Signals(-exit_code).name})"
-    except ValueError:  # a real-time signal
-        name = ""
-    return f"was ended by signal {-exit_code}{name}"
 
 
 def _argv(run: RunDir, *, token: str, cpus: int, fds: tuple[int, int]) -> list[str]:

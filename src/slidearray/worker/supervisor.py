@@ -17,9 +17,9 @@ from slidearray.schedulers.limits import ControlGroups
 from slidearray.storage.files import execution_token, host_name, storage_fault
 from slidearray.storage.records import RecordWriter
 from slidearray.storage.slots import read_slot
-from slidearray.worker.child_process import Crew
+from slidearray.worker.child_process import Children
 from slidearray.worker.deadline import Deadline
-from slidearray.worker.shift import Shift, log
+from slidearray.worker.execution import Execution, log
 from slidearray.worker.signals import Signals
 
 if TYPE_CHECKING:
@@ -64,25 +64,26 @@ def supervise(
         try:
             slides = read_slot(run.attempt(attempt).slots, slot).slides
             token = execution_token()
-            crew = Crew(run, token=token, groups=groups or ControlGroups())
+            children = Children(run, token=token, groups=groups or ControlGroups())
             with RecordWriter(run.attempt(attempt).record(slot, token)) as record:
                 record.write(
-                    "started", slot=slot, attempt=attempt, walltime_s=walltime_s, **_here(crew)
+                    "started", slot=slot, attempt=attempt, walltime_s=walltime_s, **_here(children)
                 )
-                code = Shift(crew, record=record, signals=signals, deadline=deadline).work(slides)
+                execution = Execution(children, record=record, signals=signals, deadline=deadline)
+                code = execution.work(slides)
                 record.write("finished", exit_code=int(code))
                 return code
         except (SlidearrayError, OSError) as error:
             return _failed(error, run.root)
 
 
-def _here(crew: Crew) -> dict[str, Any]:
+def _here(children: Children) -> dict[str, Any]:
     """Where and with what this execution works."""
     return {
         "host": host_name(),
         "pid": os.getpid(),
-        "cpus": crew.limits.cpus,
-        "memory_mb": crew.limits.memory_mb,
+        "cpus": children.limits.cpus,
+        "memory_mb": children.limits.memory_mb,
         "versions": {"slidearray": __version__, "python": platform.python_version()},
     }
 

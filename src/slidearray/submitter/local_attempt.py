@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.exits import ExitCode
-from slidearray.core.policy import State, breaker, failure_class
+from slidearray.core.resending import breaker
+from slidearray.core.shapes import Shape
+from slidearray.core.verdicts import SlotHistory, State, slot_failure
 from slidearray.errors import RunError
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.limits import local_window
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slidearray.core.policy import Event, SlotOutcome
+    from slidearray.core.events import Event
     from slidearray.core.profile import Profile
+    from slidearray.core.verdicts import SlotOutcome
     from slidearray.submitter.attempts import PreparedAttempt
 
 
@@ -80,21 +82,22 @@ class _Watch:
         self._prepared = prepared
         self._journal = journal
         self._tail = RecordTail(prepared.folder)
-        self._last: dict[str, Event] = {}  # each slide's newest event
+        self._events: dict[int, list[Event]] = {}  # by slot
+        self._untold: list[Event] = []
         self._failures: list[FailureClass | None] = []  # of slots, in order of ending
         self._any_done = False
 
     def new_events(self) -> list[Event]:
         """Events since the last call."""
-        events = self._tail.new_events()
-        self._last.update({event["slide_id"]: event for event in events if "slide_id" in event})
-        self._any_done |= any(event["event"] in (State.DONE, State.EMPTY) for event in events)
+        self._look()
+        events, self._untold = self._untold, []
         return events
 
     def ended(self, slot: int, outcome: SlotOutcome | None) -> bool:
         """Journal a slot's end; False when the attempt should start no further slot."""
         self._journal.append("slot_ended", slot=slot, **(asdict(outcome) if outcome else {}))
-        failure = self._slot_failure(slot, outcome)
+        self._look()
+        failure = slot_failure(self._history(slot, outcome))
         self._failures.append(failure)
         log = _log(self._prepared, slot)
         if failure is FailureClass.SETUP_FAILED and not self.stopped:
@@ -105,26 +108,24 @@ class _Watch:
             self._journal.append("stopped", reason=f"slot after slot failed: {common}")
         return common is None
 
-    def _slot_failure(self, slot: int, outcome: SlotOutcome | None) -> FailureClass | None:
-        """The class that all failures of a slot share; None when there is none, or several."""
-        slides = self._prepared.slots[slot].slides
-        events = [self._last[slide.slide_id] for slide in slides if slide.slide_id in self._last]
-        code = outcome.exit_code if outcome else 0
-        if not events and code > 0 and code != ExitCode.INTERRUPTED:
-            return FailureClass.SETUP_FAILED  # nothing was even begun
-        found = {failure for event in events if (failure := _event_failure(event))}
-        return found.pop() if len(found) == 1 else None
+    def _look(self) -> None:
+        for slot, event in self._tail.new_events():
+            self._events.setdefault(slot, []).append(event)
+            self._untold.append(event)
+            self._any_done |= event["event"] in (State.DONE, State.EMPTY)
 
-
-def _event_failure(event: Event) -> FailureClass | None:
-    match event["event"]:
-        case "failed":
-            return failure_class(event)
-        case "slide_started":
-            return FailureClass.WORKER_ERROR  # its worker is gone
-        case "interrupted":
-            return FailureClass.INTERRUPTED
-    return None
+    def _history(self, slot: int, outcome: SlotOutcome | None) -> SlotHistory:
+        """The slot as it ended; it had one execution, since nothing requeues it here."""
+        sent = self._prepared.slots[slot]
+        return SlotHistory(
+            attempt=self._prepared.number,
+            executions=[self._events[slot]] if slot in self._events else [],
+            outcome=outcome,
+            alive=False,
+            cancelled=False,
+            slide_ids=tuple(slide.slide_id for slide in sent.slides),
+            shape=Shape(**sent.shape),
+        )
 
 
 def _write_attempt(prepared: PreparedAttempt) -> Journal:

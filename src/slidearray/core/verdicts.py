@@ -1,4 +1,4 @@
-"""What became of each slide, and what is sent again: the rules, without any file.
+"""What became of each slide: the rules, without any file.
 
 A slide's verdict is read from what its slots wrote (records) and how they ended (the submitter's
 or the scheduler's word). Records outrank the scheduler; a success in any attempt is final.
@@ -6,25 +6,22 @@ or the scheduler's word). Records outrank the scheduler; a success in any attemp
 
 from __future__ import annotations
 
-import math
-import signal
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
-from slidearray.core.exits import ExitCode
+from slidearray.core.classes import CHARGED, PERMANENT, FailureClass
+from slidearray.core.exits import ExitCode, ended_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from slidearray.core.events import Event
     from slidearray.core.shapes import Shape
 
-Event = dict[str, Any]
-
 _NEVER_RAN = (ExitCode.SETUP_FAILED, 126, 127)  # 126, 127: bash could not execute, found nothing
-_BREAKER_FIRST = 5
+#: Something ended the work from outside: it goes on when somebody says so.
+UNFINISHED = frozenset({FailureClass.INTERRUPTED, FailureClass.LOST, FailureClass.NOT_STARTED})
 _SCHEDULER = (
     FailureClass.OUT_OF_MEMORY,
     FailureClass.TIMEOUT,
@@ -94,25 +91,6 @@ class Verdict:
     alone: bool  # its last slot held only this slide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often, and with how much more, a slide is tried again."""
-
-    max_attempts: int
-    memory_factor: float
-    walltime_factor: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resend:
-    """A slide of the next attempt."""
-
-    slide_id: str
-    shape: Shape
-    alone: bool  # gets a slot of its own
-    why: str
-
-
 def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     """What became of a slide.
 
@@ -144,65 +122,36 @@ def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     )
 
 
-def resend(
-    slide_id: str,
-    v: Verdict,
-    *,
-    retry: Retry,
-    include: frozenset[FailureClass],
-    by_hand: bool,
-) -> Resend | None:
-    """How a slide is sent again; None when it is not.
+def exit_code(verdicts: Iterable[Verdict], *, rejected: int) -> ExitCode:
+    """How far a run is: the exit code of the commands that work on it.
 
     Parameters
     ----------
-    slide_id, v
-        The slide and its verdict.
-    retry
-        The run's limits and factors.
-    include
-        Classes that a person asked for: sent whatever their rule and the budget say.
-    by_hand
-        A person asked for this attempt: `setup_failed`, `storage_full` and `cancelled` go too.
+    verdicts
+        Of every slide that the plan accepted.
+    rejected
+        How many the plan did not.
     """
-    if v.failure is None or v.shape is None:
-        return None
-    if not _may_go(v, retry, include=include, by_hand=by_hand):
-        return None
-    shape, alone = _next_slot(v, v.shape, retry=retry)
-    why = str(v.failure)
-    if shape.memory_mb != v.shape.memory_mb:
-        why += f": {shape.memory_mb} MB instead of {v.shape.memory_mb}"
-    elif shape.walltime_s != v.shape.walltime_s:
-        why += f": {shape.walltime} instead of {v.shape.walltime}"
-    elif alone and not v.alone:
-        why += ": in a slot of its own"
-    return Resend(slide_id=slide_id, shape=shape, alone=alone, why=why)
+    found = list(verdicts)
+    failures = {one.failure for one in found if one.failure}
+    if FailureClass.SETUP_FAILED in failures:
+        return ExitCode.SETUP_FAILED
+    if FailureClass.STORAGE_FULL in failures:
+        return ExitCode.STORAGE_FULL
+    if failures & UNFINISHED:
+        return ExitCode.INTERRUPTED
+    done = all(one.state in (State.DONE, State.EMPTY) for one in found)
+    return ExitCode.COMPLETE if done and not rejected else ExitCode.INCOMPLETE
 
 
-def breaker(
-    slots: Sequence[FailureClass | None], total: int, *, any_done: bool
-) -> FailureClass | None:
-    """The class in which an attempt fails as a whole; None while it may go on.
+def slot_failure(history: SlotHistory) -> FailureClass | None:
+    """The class that all failures of a slot share; None when it has none, or several.
 
-    Parameters
-    ----------
-    slots
-        For each slot that ended, in that order: the class that all its failures share, None when
-        it did not fail or they differ.
-    total
-        Slots of the attempt.
-    any_done
-        A slide was done: what is wrong is not wrong everywhere.
+    Slides behind the one that ended the slot say nothing, unless there are no others.
     """
-    failed = [failure for failure in slots if failure is not None]
-    if any_done or len(failed) < 2:
-        return None
-    failure, count = Counter(failed).most_common(1)[0]
-    if 2 * count > total:
-        return failure
-    first = slots[:_BREAKER_FIRST]
-    return first[0] if len(first) == _BREAKER_FIRST and len(set(first)) == 1 else None
+    found = {verdict(slide_id, [history]).failure for slide_id in history.slide_ids} - {None}
+    spoke = found - {FailureClass.NOT_STARTED} or found
+    return spoke.pop() if len(spoke) == 1 else None
 
 
 _NEVER_SENT = Verdict(
@@ -305,7 +254,8 @@ def _ended_by_itself(
         return _failure(FailureClass.SETUP_FAILED, facts.setup_fault)
     if outcome and outcome.exit_code in _NEVER_RAN and not facts.started:
         return _failure(
-            FailureClass.SETUP_FAILED, f"the job script ended before the worker: {_end(outcome)}"
+            FailureClass.SETUP_FAILED,
+            f"the job script ended before the worker: {ended_in_words(outcome.exit_code)}",
         )
     for event in own:
         if event["event"] == "interrupted":
@@ -320,7 +270,8 @@ def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Findin
         return _failure(FailureClass.INTERRUPTED, "the worker was told to stop (exit code 75)")
     if caught and outcome:
         return _failure(
-            FailureClass.WORKER_ERROR, f"the worker ended on this slide: {_end(outcome)}"
+            FailureClass.WORKER_ERROR,
+            f"the worker ended on this slide: {ended_in_words(outcome.exit_code)}",
         )
     if started:
         return _failure(FailureClass.LOST, "begun, and nothing tells how it ended")
@@ -329,13 +280,7 @@ def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Findin
 
 
 def _end(outcome: SlotOutcome) -> str:
-    """The way a process ended, in words."""
-    number = -outcome.exit_code if outcome.exit_code < 0 else outcome.exit_code - 128
-    known = number in set(signal.Signals)
-    name = f"{number} ({signal.Signals(number).name})" if known else str(number)
-    if outcome.exit_code < 0:
-        return f"signal {name}"
-    return f"exit code {outcome.exit_code}" + (f", as after signal {name}" if known else "")
+    return ended_in_words(outcome.exit_code)
 
 
 def _failed(event: Event) -> bool:
@@ -352,29 +297,3 @@ def failure_class(event: Event) -> FailureClass:
 
 def _failure(failure: FailureClass, reason: str) -> _Finding:
     return _Finding(state=State.FAILED, failure=failure, reason=reason)
-
-
-def _may_go(v: Verdict, retry: Retry, *, include: frozenset[FailureClass], by_hand: bool) -> bool:
-    if v.failure in include:
-        return True
-    if v.failure in PERMANENT or (v.failure in BY_HAND and not by_hand):
-        return False
-    return v.charged < retry.max_attempts
-
-
-def _next_slot(v: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bool]:
-    """The shape of the next slot, and whether the slide has it for itself."""
-    match v.failure:
-        case FailureClass.OUT_OF_MEMORY:
-            memory_mb = _times(shape.memory_mb, retry.memory_factor)
-            return replace(shape, memory_mb=memory_mb), True
-        case FailureClass.TIMEOUT if v.alone:
-            return replace(shape, walltime_s=_times(shape.walltime_s, retry.walltime_factor)), True
-        case FailureClass.TIMEOUT | FailureClass.WORKER_ERROR:
-            return shape, True
-    return shape, False
-
-
-def _times(amount: int, factor: float) -> int:
-    # Rounded first: 100 * 1.1 is 110.00000000000001, which is meant as 110.
-    return math.ceil(round(amount * factor, 6))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.geometry import parse_mpp, tile_grid
+from slidearray.core.differences import differences
+from slidearray.core.geometry import MPP_AT_1X, parse_mpp, tile_grid
 from slidearray.core.recipe import Recipe, slide_key
 from slidearray.encoders.contract import encode_checked, load_encoder
 from slidearray.errors import RunError, SlideError, StoreError
@@ -30,21 +31,20 @@ from slidearray.storage.rundir import read_document
 from slidearray.worker.faults import classified
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from slidearray.core.events import Event
     from slidearray.core.geometry import SlideShape, TileGrid
     from slidearray.core.recipe import EncoderSpec
     from slidearray.slides.reader import SlideHeader
     from slidearray.storage.feature_file import FileFacts
     from slidearray.storage.rundir import Output, RunDir
     from slidearray.storage.slots import SlotSlide
-    from slidearray.worker.channel import Message
 
 
-class SlideJob:
+class SlideWork:
     """Makes the feature files of one output, slide by slide.
 
     Parameters
@@ -73,8 +73,8 @@ class SlideJob:
         self._loaded = load_encoder(asked["name"], asked["options"], root=run.project)
         self._recipe = _as_planned(output, encoder=self._loaded.spec, document=run.document)
 
-    def do(self, slide: SlotSlide) -> Message:
-        """Make a slide's feature file; whatever goes wrong is in the message, as a failure."""
+    def do(self, slide: SlotSlide) -> Event:
+        """Make a slide's feature file; whatever goes wrong is in the event, as a failure."""
         began = time.perf_counter()
         path = self._run.feature_file(self._label, cohort=slide.cohort, slide_id=slide.slide_id)
         try:
@@ -88,7 +88,7 @@ class SlideJob:
         seconds = round(time.perf_counter() - began, 3)
         return {"slide_id": slide.slide_id, "seconds": seconds, **result}
 
-    def _result(self, slide: SlotSlide, path: Path) -> Message:
+    def _result(self, slide: SlotSlide, path: Path) -> Event:
         source = self._run.project / slide.path
         with OpenSlideReader(source) as reader:
             override = effective_override(reader.header, slide.mpp)
@@ -117,7 +117,7 @@ class SlideJob:
         facts = write_feature_file(path, data, token=self._token)
         return self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
 
-    def _finished(self, path: Path, key: str) -> Message | None:
+    def _finished(self, path: Path, key: str) -> Event | None:
         """The result of another execution, when it is current and sound."""
         try:
             found = read_facts(path)
@@ -131,7 +131,7 @@ class SlideJob:
 
     def _made(
         self, path: Path, facts: FileFacts, *, key: str, num_tiles: int, dropped: int | None
-    ) -> Message:
+    ) -> Event:
         """The event of a feature file that is there; `dropped` None: it was there before."""
         return {
             "event": "done" if num_tiles else "empty",
@@ -192,25 +192,17 @@ def _as_planned(output: Output, *, encoder: EncoderSpec, document: Path) -> Reci
 
 
 def _what_differs(recipe: Recipe, output: Output) -> str:
-    differences = _differences("", output.recipe, recipe.to_json())
-    if not differences:
+    texts = [
+        f"{key} was {planned!r} in the plan and is {here!r} here"
+        for key, planned, here in differences(output.recipe, recipe.to_json())
+    ]
+    if not texts:
         return "its recipe is not the one of its digest: the file was changed after the plan"
     return (
-        f"planned with other features than would be made here: {'; '.join(differences)} (recipe "
+        f"planned with other features than would be made here: {'; '.join(texts)} (recipe "
         f"digest {output.recipe_digest[:12]} planned, {recipe.digest[:12]} here); bring back what "
         "was planned, or plan a new run"
     )
-
-
-def _differences(prefix: str, planned: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
-    for key in sorted(planned.keys() | here.keys()):
-        before, now = planned.get(key), here.get(key)
-        if isinstance(before, dict) and isinstance(now, dict):
-            found += _differences(f"{prefix}{key}.", before, now)
-        elif before != now:
-            found.append(f"{prefix}{key} was {before!r} in the plan and is {now!r} here")
-    return found
 
 
 def _about(
@@ -223,12 +215,12 @@ def _about(
     mpp_level0 = shape.mpp[0] if shape.mpp else None
     mpp = mpp_level0 * grid.scale[0] if mpp_level0 is not None else None
     objective = parse_mpp(magnification or header.magnification or "")
-    target = objective / grid.scale[0] if objective else 10 / mpp if mpp else None
+    target = objective / grid.scale[0] if objective else MPP_AT_1X / mpp if mpp else None
     return {
         "mpp": None if mpp is None else float(mpp),
         "mpp_level0": None if mpp_level0 is None else float(mpp_level0),
         "patch_size": grid.tile_size,
-        "patch_size_level0": grid.patch_size_level0,
+        "patch_size_level0": grid.l0_tile_size,
         "level0_width": header.width,
         "level0_height": header.height,
         "level0_magnification": float(objective) if objective else None,

@@ -11,8 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.exits import ExitCode
-from slidearray.worker.child_process import how_it_ended
+from slidearray.core.exits import ExitCode, ended_in_words
 from slidearray.worker.deadline import margin_s
 from slidearray.worker.signals import DRAIN
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from slidearray.storage.records import RecordWriter
     from slidearray.storage.slots import SlotSlide
     from slidearray.worker.channel import Message
-    from slidearray.worker.child_process import ChildProcess, Crew
+    from slidearray.worker.child_process import ChildProcess, Children
     from slidearray.worker.deadline import Deadline
     from slidearray.worker.signals import Signals
 
@@ -49,7 +48,7 @@ class _SlotEnded(Exception):
         self.code = code
 
 
-class Shift:
+class Execution:
     """One execution of one slot.
 
     Wherever it waits, it waits for whatever comes first: a message of the child, the child's end,
@@ -57,7 +56,7 @@ class Shift:
 
     Parameters
     ----------
-    crew
+    children
         Starts the child, and starts another when one died.
     record
         Where every event is written before anything follows from it.
@@ -68,9 +67,9 @@ class Shift:
     """
 
     def __init__(
-        self, crew: Crew, *, record: RecordWriter, signals: Signals, deadline: Deadline
+        self, children: Children, *, record: RecordWriter, signals: Signals, deadline: Deadline
     ) -> None:
-        self._crew = crew
+        self._children = children
         self._record = record
         self._signals = signals
         self._deadline = deadline
@@ -107,7 +106,7 @@ class Shift:
         except _OutOfTime:
             self._cut_short(slide, "failed", **self._timeout(slide, began=began))
         if self._child is None:
-            self._crew.clear(slide)
+            self._children.clear(slide)
         self._conclude(slide, message)
 
     def _check_start(self, slide: SlotSlide) -> None:
@@ -129,9 +128,9 @@ class Shift:
         """The child, started when there is none; raises when it cannot work."""
         if self._child is not None:
             return self._child
-        self._oom_kills = self._crew.groups.oom_kills()
+        self._oom_kills = self._children.groups.oom_kills()
         try:
-            self._child = child = self._crew.start()
+            self._child = child = self._children.start()
             message = self._next(child)
         except OSError as error:
             self._setup_failed(f"the worker's child cannot be started: {error}")
@@ -184,7 +183,7 @@ class Shift:
         """Record what became of the slide in flight first, then end the child."""
         self._record.write(event, slide_id=slide.slide_id, **fields)
         self._end_child()
-        self._crew.clear(slide)
+        self._children.clear(slide)
         raise _SlotEnded(ExitCode.INTERRUPTED, f"{slide.slide_id}: {event}: {fields['reason']}")
 
     def _timeout(self, slide: SlotSlide, *, began: float) -> dict[str, str]:
@@ -211,9 +210,9 @@ class Shift:
     def _death(self, child: ChildProcess, when: str) -> tuple[FailureClass, str]:
         """Class and reason of the end of a child that died by itself."""
         code = child.exit_code or 0
-        died = f"the worker's child {how_it_ended(code)} {when}"
-        if code == -signal.SIGKILL and self._crew.groups.oom_kills() > self._oom_kills:
-            memory = self._crew.limits.memory_mb
+        died = f"the worker's child ended with {ended_in_words(code)} {when}"
+        if code == -signal.SIGKILL and self._children.groups.oom_kills() > self._oom_kills:
+            memory = self._children.limits.memory_mb
             limit = f" (limit {memory} MB)" if memory else ""
             return FailureClass.OUT_OF_MEMORY, f"{died}: out of memory{limit}"
         return FailureClass.WORKER_ERROR, f"{died}; the log may say more"

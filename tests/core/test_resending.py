@@ -5,17 +5,9 @@ from dataclasses import replace
 import pytest
 
 from slidearray.core.classes import BY_HAND, PERMANENT, FailureClass
-from slidearray.core.policy import (
-    Resend,
-    Retry,
-    SlotHistory,
-    State,
-    Verdict,
-    breaker,
-    resend,
-    verdict,
-)
+from slidearray.core.resending import Resend, Retry, breaker, resend
 from slidearray.core.shapes import Shape
+from slidearray.core.verdicts import SlotHistory, State, Verdict, verdict
 
 F = FailureClass
 SHAPE = Shape(cpus=2, memory_mb=4000, walltime_s=3600)

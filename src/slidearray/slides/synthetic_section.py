@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from slidearray.core.stains import EOSIN, HAEMATOXYLIN
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,11 +19,10 @@ GLASS = 243.0
 EDGE_SOFTNESS = 0.02  # in units of the tissue map: a few pixels
 RAGGEDNESS = 0.05
 NUCLEUS_UM = 3.2  # mean radius
-OD_HAEMATOXYLIN = np.array([0.65, 0.70, 0.29], np.float32)  # Ruifrok & Johnston 2001
-OD_EOSIN = np.array([0.07, 0.99, 0.11], np.float32)
+OD_HAEMATOXYLIN, OD_EOSIN = (np.array(stain, np.float32) for stain in (HAEMATOXYLIN, EOSIN))
 
 
-class Section:
+class SyntheticSection:
     """A stained section of which any rows of pixels can be computed.
 
     Parameters

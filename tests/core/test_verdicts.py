@@ -2,13 +2,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from slidearray.core.classes import CHARGED, PERMANENT, FailureClass
-from slidearray.core.policy import Event, SlotHistory, SlotOutcome, State, verdict
+from slidearray.core.exits import ExitCode
 from slidearray.core.shapes import Shape
+from slidearray.core.verdicts import (
+    SlotHistory,
+    SlotOutcome,
+    State,
+    exit_code,
+    slot_failure,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from slidearray.core.events import Event
 
 F = FailureClass
 SHAPE = Shape(cpus=2, memory_mb=4000, walltime_s=3600)
@@ -299,3 +310,52 @@ def test_the_newest_of_several_results_counts_because_a_lost_file_was_made_anew(
     first, second = event("done", num_tiles=1), event("done", num_tiles=2)
     assert verdict("a", [slot([first]), slot([second], attempt=2)]).result == second
     assert verdict("a", [slot([first], [second])]).result == second
+
+
+@pytest.mark.parametrize(
+    ("history", "failure"),
+    [
+        (slot([DONE], slide_ids=("a",)), None),
+        (slot([failed("worker_error")], slide_ids=("a",)), FailureClass.WORKER_ERROR),
+        (slot([], outcome=ended(74), slide_ids=("a",)), FailureClass.STORAGE_FULL),
+        (slot(outcome=ended(78)), FailureClass.SETUP_FAILED),
+        (slot(outcome=ended(1)), FailureClass.NOT_STARTED),
+        (
+            slot([failed("timeout")], outcome=ended(75), slide_ids=("a", "b")),
+            FailureClass.TIMEOUT,
+        ),
+        (
+            slot(
+                [failed("timeout"), event("failed", "b", failure="corrupt_slide")],
+                slide_ids=("a", "b"),
+            ),
+            None,
+        ),
+    ],
+)
+def test_a_slot_fails_alike_when_all_failures_of_its_slides_are_of_one_class(
+    history: SlotHistory, failure: FailureClass | None
+) -> None:
+    assert slot_failure(history) is failure
+
+
+@pytest.mark.parametrize(
+    ("events", "rejected", "code"),
+    [
+        ([DONE], 0, ExitCode.COMPLETE),
+        ([DONE], 1, ExitCode.INCOMPLETE),
+        ([failed("corrupt_slide")], 0, ExitCode.INCOMPLETE),
+        ([failed("storage_full")], 0, ExitCode.STORAGE_FULL),
+        ([SETUP_FAILED], 0, ExitCode.SETUP_FAILED),
+        ([INTERRUPTED], 0, ExitCode.INTERRUPTED),
+        ([], 0, ExitCode.INTERRUPTED),
+    ],
+)
+def test_the_exit_code_tells_how_far_a_run_is(
+    events: list[Event], rejected: int, code: ExitCode
+) -> None:
+    assert exit_code([verdict("a", [slot([STARTED, *events])])], rejected=rejected) is code
+
+
+def test_a_run_that_was_never_sent_is_incomplete() -> None:
+    assert exit_code([verdict("a", [])], rejected=0) is ExitCode.INCOMPLETE
