@@ -42,8 +42,9 @@ $(INSTALLED): pyproject.toml
 # Each folder of slides gets a demo of its own: a run directory is frozen.
 demo: $(INSTALLED)
 	@if [ -n "$$DEMO_SLIDES" ]; then \
-	  name=$$(basename -- "$$(realpath -m -- "$$DEMO_SLIDES")"); \
-	  set -- "demo/own-$$name" --slides "$$DEMO_SLIDES"; \
+	  folder=$$(realpath -m -- "$$DEMO_SLIDES"); \
+	  mark=$$(printf %s "$$folder" | sha256sum | cut -c 1-8); \
+	  set -- "demo/own-$$(basename -- "$$folder")-$$mark" --slides "$$DEMO_SLIDES"; \
 	else \
 	  set -- demo/synthetic; \
 	fi; \

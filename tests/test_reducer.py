@@ -36,6 +36,8 @@ DIGEST = hashlib.sha256(canonical_json(RECIPE).encode()).hexdigest()
 SLIDES = {"d": "x", "0012": "", "b": "y", "a": "x"}  # slide_id → cohort, in manifest order
 SHAPE = {"cpus": 1, "memory_mb": 4000, "walltime_s": 60}
 
+ANY_CLASS = frozenset(FailureClass)
+
 
 def _names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
@@ -169,7 +171,7 @@ def test_an_incomplete_run_is_not_reduced_unless_asked(runs: Runs) -> None:
     refused = reduce_run(run)
     assert (refused.store, refused.complete) == (None, False)
     assert not run.store("demo").exists()
-    report = reduce_run(run, allow_missing=True)
+    report = reduce_run(run, allow_missing=ANY_CLASS)
     assert [(m.slide_id, m.failure.value) for m in report.missing] == [
         ("0012", "not_started"),
         ("a", "missing_mpp"),
@@ -192,7 +194,7 @@ def test_a_refusal_leaves_an_older_store_alone(runs: Runs, finished: RunDir) -> 
 
 def test_nothing_done_makes_no_store(runs: Runs) -> None:
     run = runs.plan("run")
-    report = reduce_run(run, allow_missing=True)
+    report = reduce_run(run, allow_missing=ANY_CLASS)
     assert (report.store, report.slides, len(report.missing)) == (None, 0, 4)
     assert not run.stores_dir.exists()
 
@@ -210,7 +212,7 @@ def _replace(path: Path) -> None:
 def test_a_file_that_is_not_the_recorded_one_is_lost(finished: RunDir, damage: Any) -> None:
     damage(finished.feature_file("demo", "x", "d"))
     damage(finished.feature_file("demo", "x", "a")) if damage is not _replace else None
-    report = reduce_run(finished, allow_missing=True)
+    report = reduce_run(finished, allow_missing=ANY_CLASS)
     assert {m.failure for m in report.missing} == {FailureClass.LOST}
     assert report.missing[0].slide_id == "d"
     assert "d" not in FeatureStore(finished.store("demo"))
@@ -280,3 +282,14 @@ def test_leftovers_of_a_killed_reduce_are_swept(finished: RunDir) -> None:
     (finished.stores_dir / f".demo.h5.{token}.partial").write_text("half a store")
     reduce_run(finished)
     assert _names(finished.stores_dir) == ["demo.h5"]
+
+
+def test_only_slides_of_the_classes_allowed_may_be_missing(runs: Runs, finished: RunDir) -> None:
+    whole = reduce_run(finished).store
+    assert whole is not None
+    before = whole.read_bytes()
+    finished.feature_file("demo", "x", "d").unlink()
+    allowed = ANY_CLASS - {FailureClass.LOST}
+    assert reduce_run(finished, allow_missing=allowed).store is None
+    assert whole.read_bytes() == before
+    assert reduce_run(finished, allow_missing=ANY_CLASS).store == whole

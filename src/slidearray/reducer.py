@@ -63,7 +63,7 @@ class _Found:
 def reduce_run(
     run: RunDir,
     *,
-    allow_missing: bool = False,
+    allow_missing: frozenset[FailureClass] = frozenset(),
     progress: Callable[[int, int], None] | None = None,
     patience_s: float = PATIENCE_S,
 ) -> ReduceReport:
@@ -74,8 +74,8 @@ def reduce_run(
     run
         The run.
     allow_missing
-        Write a partial store, one that lists what it lacks, when slides are missing; without it
-        nothing is written then, and the report has no store.
+        Classes of which slides may be missing: then the store lists what it lacks. When a slide of
+        any other class is missing nothing is written, and the report has no store.
     progress
         Called with the number of slides copied and of all.
     patience_s
@@ -100,7 +100,7 @@ def reduce_run(
     while True:
         missing |= {slide_id: _lost(slide_id, reason) for slide_id, reason in lost.items()}
         content = _content(run, manifest, output, found=found, missing=missing)
-        if not content.sources or (content.missing and not allow_missing):
+        if not content.sources or {slide.failure for slide in content.missing} - allow_missing:
             return _report(content, store=None)
         try:
             return _write(run.store(output.label), content, progress=progress)

@@ -6,13 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slidearray.core.classes import FailureClass
+from slidearray.core.resending import resend
 from slidearray.core.verdicts import State
+from slidearray.storage.configs import run_config
+from slidearray.storage.journal import last_released
 from slidearray.storage.rundir import read_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from slidearray.core.classes import FailureClass
     from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import RunDir
 
@@ -39,7 +43,9 @@ class RunStatus:
     states: dict[str, int]  # every state, also with 0
     classes: dict[str, int]  # failure classes that occur
     tiles: int
-    troubles: tuple[Trouble, ...]
+    empties: tuple[tuple[str, str], ...]  # slide_id and reason of slides without a tile
+    troubles: tuple[Trouble, ...]  # what failed at work first, then what the plan rejected
+    advice: tuple[str, ...]  # what a person can do next, a line each
     stores: tuple[str, ...]  # those that exist
 
     @property
@@ -62,6 +68,7 @@ class RunStatus:
             "states": self.states,
             "classes": self.classes,
             "tiles": self.tiles,
+            "empties": [{"slide_id": slide_id, "reason": why} for slide_id, why in self.empties],
             "troubles": [
                 {
                     "slide_id": trouble.slide_id,
@@ -71,6 +78,7 @@ class RunStatus:
                 }
                 for trouble in self.troubles
             ],
+            "advice": list(self.advice),
             "stores": list(self.stores),
         }
 
@@ -95,7 +103,13 @@ def run_status(run: RunDir, ledger: Ledger) -> RunStatus:
         states={state: states[state] for state in STATES},
         classes=dict(sorted(Counter(trouble.failure.value for trouble in troubles).items())),
         tiles=sum(result["num_tiles"] for result in results),
+        empties=tuple(
+            (slide_id, verdict.result.get("reason", "found finished"))
+            for slide_id, verdict in ledger.verdicts.items()
+            if verdict.state is State.EMPTY and verdict.result
+        ),
         troubles=tuple(troubles),
+        advice=tuple(_advice(run, ledger)),
         stores=tuple(str(path) for path in _stores(run)),
     )
 
@@ -115,7 +129,43 @@ def _troubles(ledger: Ledger) -> list[Trouble]:
         for slide_id, verdict in ledger.verdicts.items()
         if verdict.state is State.FAILED and verdict.failure is not None
     ]
-    return rejected + failed
+    return failed + rejected
+
+
+def _advice(run: RunDir, ledger: Ledger) -> Iterator[str]:
+    """What a person can do about the slides without features."""
+    states = {verdict.state for verdict in ledger.verdicts.values()}
+    if last_released(run) is None:
+        yield f"not submitted yet: `slidearray submit {run.root}`"
+    elif states & {State.RUNNING, State.PENDING}:
+        yield "slots are at work"
+    again, for_good = _sorted_out(run, ledger)
+    if again:
+        yield f"{again} can go again: `slidearray resubmit {run.root}`"
+    for failure, count in sorted(for_good.items()):
+        yield (
+            f"{count} failed for good with {failure}: mend them, then "
+            f"`slidearray resubmit {run.root} --include {failure}`"
+        )
+    if ledger.rejected:
+        yield (
+            f"{len(ledger.rejected)} rejected by the plan: mend them, then plan into another "
+            "run directory (--run-dir); this one is frozen"
+        )
+
+
+def _sorted_out(run: RunDir, ledger: Ledger) -> tuple[int, Counter[FailureClass]]:
+    """How many slides `resubmit` would send, and the classes of those that it would not."""
+    retry = run_config(run).retry_policy()
+    again, for_good = 0, Counter[FailureClass]()
+    for slide_id, verdict in ledger.verdicts.items():
+        if verdict.failure is None:
+            continue
+        if resend(slide_id, verdict, retry=retry, include=frozenset(), by_hand=True):
+            again += 1
+        else:
+            for_good[verdict.failure] += 1
+    return again, for_good
 
 
 def _stores(run: RunDir) -> list[Path]:

@@ -286,3 +286,83 @@ def test_a_slide_whose_header_cannot_be_read_just_now_is_planned_by_its_size(
         "attempts": 2,
     }
     assert "Input/output error" in trouble["reason"]
+
+
+def test_a_file_that_changed_after_it_was_recorded_never_shrinks_a_store_and_is_made_anew(
+    ready: Project,
+) -> None:
+    ready.run("run", "slidearray.yaml")
+    whole = ready.store().read_bytes()
+    file = ready.folder / "runs/one/features/color-texture/s0_features.h5"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    stopped = ready.run("run", "slidearray.yaml", expect=75).stdout
+    assert "s0" in stopped
+    assert "--include lost" in stopped
+    assert ready.store().read_bytes() == whole
+    ready.run("resubmit", "runs/one", "--local", "--include", "lost")
+    ready.run("reduce", "runs/one")
+    assert ready.store().read_bytes() == whole
+
+
+def test_a_slide_that_failed_at_work_goes_again_when_its_class_is_included(
+    ready: Project,
+) -> None:
+    slide = ready.folder / "s0.svs"
+    good = Path(json_path(ready, "s0")).read_bytes()
+    slide.write_bytes(good)
+    ready.manifest([{"slide_id": "s0", "path": "s0.svs"}])
+    ready.run("plan", "slidearray.yaml")
+    slide.unlink()
+    ready.run("submit", "runs/one", "--local", expect=3)
+    listed = ready.run("status", "runs/one", expect=3).stdout
+    assert "resubmit" in listed
+    assert "--include missing_file" in listed
+    slide.write_bytes(good)
+    assert "nothing to send again" in ready.run("resubmit", "runs/one", expect=3).stdout
+    dry = ready.run("resubmit", "runs/one", "--include", "missing_file", "--dry-run").stdout
+    assert "attempt 2: 1 slide in 1 array task" in dry
+    ready.run("resubmit", "runs/one", "--include", "missing_file")
+    ready.run("reduce", "runs/one")
+
+
+def test_what_the_plan_rejected_is_said_to_need_another_plan(ready: Project) -> None:
+    ready.manifest(
+        [{"slide_id": "s0", "path": json_path(ready, "s0")}, {"slide_id": "g", "path": "gone.svs"}]
+    )
+    ready.run("run", "slidearray.yaml", expect=3)
+    said = ready.run("resubmit", "runs/one", "--include", "missing_file", expect=3).stdout
+    assert "1 rejected by the plan" in said
+    assert "--run-dir" in said
+
+
+def test_resubmit_of_a_run_that_was_never_submitted_names_submit(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml")
+    assert "slidearray submit" in ready.run("resubmit", "runs/one", expect=1).stderr
+    assert "not submitted yet" in ready.run("status", "runs/one", expect=3).stdout
+
+
+def test_a_slide_without_a_tile_is_listed_with_its_reason(ready: Project) -> None:
+    ready.config(tiles={"tile_size": 700, "stride": 700, "level": 0})
+    ready.run("run", "slidearray.yaml")
+    status = ready.json("status", "runs/one")
+    assert status["states"]["empty"] == 3
+    assert status["empties"][0] == {
+        "slide_id": "s0",
+        "reason": "no tile fits: 800x600 px where a tile has 700",
+    }
+    assert "no tile fits" in ready.run("status", "runs/one").stdout
+
+
+def test_the_demo_goes_on_with_its_own_slides_and_refuses_others(
+    project: Project, slides: Path, tmp_path: Path
+) -> None:
+    first = project.run("demo", "a demo", "--slides", slides).stdout
+    for word in ("slides with tiles", "tiles/s", "store ", "FeatureStore("):
+        assert word in first
+    assert "going on" in project.run("demo", "a demo", "--slides", slides).stdout
+    other = tmp_path / "other"
+    shutil.copytree(slides, other)
+    refused = project.run("demo", "a demo", "--slides", other, expect=1).stderr
+    assert "a demo of other slides" in refused

@@ -105,19 +105,26 @@ def print_rejected(rejected: Sequence[Rejected], *, rest: str) -> None:
 
 
 def print_status(status: RunStatus) -> None:
-    """Counts by state, and every slide in trouble."""
-    console().print(status.run)
+    """Counts by state, every slide in trouble or without a tile, and what can be done."""
+    console().print(f"run {status.run}")
     shown = {state: count for state, count in status.states.items() if count}
     console().print(table(("slides", *shown), [(status.slides, *shown.values())]))
+    rest = f"slidearray status {status.run} --json"
+    if status.empties:
+        console().print(f"{counted(len(status.empties), 'slide')} without a tile:")
+        print_listing(("slide_id", "reason"), status.empties, rest=rest)
     if status.troubles:
+        console().print(f"{counted(len(status.troubles), 'slide')} without features:")
         print_listing(
             ("slide_id", "class", "attempts", "reason"),
             [
                 (trouble.slide_id, trouble.failure.value, trouble.attempts, trouble.reason)
                 for trouble in status.troubles
             ],
-            rest=f"slidearray status {status.run} --json",
+            rest=rest,
         )
+    for line in status.advice:
+        console().print(line)
 
 
 def counted(count: int, what: str) -> str:

@@ -41,6 +41,7 @@ def check(args: argparse.Namespace) -> int:
     """Name every problem of a manifest in one go."""
     config, project = load_config(Path(args.config)) if args.config else (None, Path())
     root = Path(args.root) if args.root else project
+    root = root.absolute()  # so that a missing slide shows where it was looked for
     report = check_manifest(Path(args.manifest), root=root, config=config)
     if args.json:
         print_json(_json(report))

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from slidearray.cli.display import console, counted
 from slidearray.core.exits import ExitCode
+from slidearray.errors import SlidearrayError
+from slidearray.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import argparse
+
+    from slidearray.project import DemoProject
 
 
 def init(args: argparse.Namespace) -> int:
@@ -31,6 +35,21 @@ def demo(args: argparse.Namespace) -> int:
     from slidearray.project import make_demo
 
     demo = make_demo(Path(args.folder), slides=Path(args.slides) if args.slides else None)
-    report = build_manifest([demo.slides], output=demo.manifest, root=demo.folder)
-    console().print(f"{demo.manifest}: {counted(report.slides, 'slide')}")
+    if (
+        demo.manifest.exists()
+    ):  # made before: a run directory is frozen, and goes on with its slides
+        console().print(f"going on with the demo in {demo.folder}")
+    else:
+        report = build_manifest([demo.slides], output=demo.manifest, root=demo.folder)
+        console().print(f"{demo.manifest}: {counted(report.slides, 'slide')}")
     return run_config_here(demo.config)
+
+
+def _refuse_other_slides(demo: DemoProject) -> None:
+    folder = demo.slides.resolve()
+    rows = read_manifest(demo.manifest).rows
+    if not any((demo.folder / row.path).resolve().is_relative_to(folder) for row in rows):
+        raise SlidearrayError(
+            f"{demo.folder}: holds a demo of other slides than those in {demo.slides}; "
+            "name another folder for this one"
+        )

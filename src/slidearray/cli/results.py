@@ -16,6 +16,7 @@ from slidearray.cli.display import (
     size_text,
     table,
 )
+from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.rundir import open_run
@@ -48,46 +49,47 @@ def status(args: argparse.Namespace) -> int:
 
 def reduce(args: argparse.Namespace) -> int:
     """Merge feature files into one store."""
-    report = reduce_shown(opened(args), allow_missing=args.allow_missing)
+    allowed = frozenset(FailureClass) if args.allow_missing else frozenset[FailureClass]()
+    report = reduce_shown(opened(args), allow_missing=allowed)
     return ExitCode.COMPLETE if report.complete else ExitCode.INCOMPLETE
 
 
-def reduce_shown(run: RunDir, *, allow_missing: bool, list_missing: bool = True) -> ReduceReport:
+def reduce_shown(run: RunDir, *, allow_missing: frozenset[FailureClass]) -> ReduceReport:
     """Reduce with a progress bar, then say where the store is and how to open it."""
     from slidearray.reducer import reduce_run
 
     with progress("reduce") as update:
-        report = reduce_run(
-            run,
-            allow_missing=allow_missing,
-            progress=update,
-        )
-    if report.missing and list_missing:
-        console().print(f"{counted(len(report.missing), 'slide')} without features:")
-        print_listing(
-            ("slide_id", "class", "reason"),
-            [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
-            rest=f"slidearray status {run.root} --json",
-        )
+        report = reduce_run(run, allow_missing=allow_missing, progress=update)
     if report.store is None:
-        console().print(
-            f"no store written: `slidearray resubmit {run.root}` sends what may go again, "
-            "--allow-missing writes a store that lists what is not in it"
-        )
+        _print_no_store(run, report)
         return report
+    missing = counted(len(report.missing), "slide")
     console().print(
         f"store {report.store} ({size_text(report.store.stat().st_size)}): "
         f"{counted(report.slides, 'slide')}, {counted(report.tiles, 'tile')}"
-        + (
-            ""
-            if report.complete
-            else f"; not complete, {counted(len(report.missing), 'slide')} missing"
-        )
+        + ("" if report.complete else f"; not complete, {missing} missing")
     )
     console().print(
         f"  from slidearray import FeatureStore\n  store = FeatureStore({str(report.store)!r})"
     )
     return report
+
+
+def _print_no_store(run: RunDir, report: ReduceReport) -> None:
+    console().print(f"no store written, {counted(len(report.missing), 'slide')} missing:")
+    print_listing(
+        ("slide_id", "class", "reason"),
+        [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
+        rest=f"slidearray status {run.root} --json",
+    )
+    if any(slide.failure is FailureClass.LOST for slide in report.missing):
+        console().print(
+            f"`slidearray resubmit {run.root} --include lost` makes anew what is not as recorded"
+        )
+    console().print(
+        f"`slidearray status {run.root}` says what can be done about the others; "
+        "`slidearray reduce --allow-missing` writes a store without them"
+    )
 
 
 def verify(args: argparse.Namespace) -> int:

@@ -19,15 +19,17 @@ from slidearray.cli.whole_run import (
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.errors import RunError
-from slidearray.storage.configs import load_config, load_profile
+from slidearray.status import run_status
+from slidearray.storage.configs import load_config, load_profile, run_profile
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.lock import run_lock
-from slidearray.submitter.attempts import first_attempt, next_attempt, preview, run_profile
+from slidearray.submitter.attempts import first_attempt, next_attempt, preview
 
 if TYPE_CHECKING:
     import argparse
 
     from slidearray.storage.ledger import Ledger
+    from slidearray.storage.rundir import RunDir
     from slidearray.submitter.attempts import PreparedAttempt
 
 #: Stands in a command line for what only a submission can tell; it is printed as it is.
@@ -59,7 +61,7 @@ def submit(args: argparse.Namespace) -> int:
     if args.dry_run:
         _print_preview(first_attempt(run))
         return ExitCode.COMPLETE
-    refuse_real_scheduler(run_profile(run), local=args.local, instead=f"submit {args.run} --local")
+    refuse_real_scheduler(run_profile(run), local=args.local)
     with run_lock(run):
         return run_attempt_here(first_attempt(run))
 
@@ -73,16 +75,14 @@ def resubmit(args: argparse.Namespace) -> int:
         if prepared := next_attempt(run, ledger, include=include, by_hand=True):
             _print_preview(prepared)
         else:
-            _print_nothing_to_send(ledger, include)
+            _print_nothing_to_send(run, ledger)
         return ExitCode.COMPLETE
-    refuse_real_scheduler(
-        run_profile(run), local=args.local, instead=f"resubmit {args.run} --local"
-    )
+    refuse_real_scheduler(run_profile(run), local=args.local)
     with run_lock(run):
         ledger = read_ledger(run)
         if prepared := next_attempt(run, ledger, include=include, by_hand=True):
             return run_attempt_here(prepared)
-    _print_nothing_to_send(ledger, include)
+    _print_nothing_to_send(run, ledger)
     return ledger_exit_code(ledger)
 
 
@@ -93,14 +93,10 @@ def _classes(names: list[str]) -> frozenset[FailureClass]:
     return frozenset(FailureClass(name) for name in names)
 
 
-def _print_nothing_to_send(ledger: Ledger, include: frozenset[FailureClass]) -> None:
-    console().print("nothing to send again; `slidearray status` lists what failed for good")
-    rejected = [slide for slide in ledger.rejected if slide.failure in include]
-    if rejected:
-        console().print(
-            f"{counted(len(rejected), 'slide')} of the classes included: rejected by the plan, and "
-            "a run directory is frozen; once they are mended, plan a new run_dir"
-        )
+def _print_nothing_to_send(run: RunDir, ledger: Ledger) -> None:
+    console().print("nothing to send again")
+    for line in run_status(run, ledger).advice:
+        console().print(line)
 
 
 def _print_preview(prepared: PreparedAttempt) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.cli.display import console, print_plan, print_status, progress, table
 from slidearray.cli.results import reduce_shown
+from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.core.verdicts import exit_code
 from slidearray.errors import RunError
@@ -63,7 +64,7 @@ def run_config_here(
     """Do everything for a config on this machine; safe to stop and to start again."""
     config, project = load_config(config_path)
     profile = load_profile(profile_name, project=project)
-    refuse_real_scheduler(profile, local=local, instead=f"run {config_path} --local")
+    refuse_real_scheduler(profile, local=local)
     run = planned_before(config, profile, project=project, run_dir=run_dir)
     if run is None:
         report = plan_shown(config, profile, project=project, run_dir=run_dir)
@@ -89,12 +90,12 @@ def plan_shown(
         return plan_run(config, profile, project=project, run_dir=run_dir, progress=update)
 
 
-def refuse_real_scheduler(profile: Profile, *, local: bool, instead: str) -> None:
-    """Say what this version can do with a cluster's profile; `instead` is what to type."""
+def refuse_real_scheduler(profile: Profile, *, local: bool) -> None:
+    """Say what this version can do with a cluster's profile."""
     if not (local or dialect_for(profile).runs_here):
         raise RunError(
             f"profile {profile.name} is for {profile.scheduler}, and this version cannot submit to "
-            f"a scheduler yet: `slidearray {instead}` runs the same job scripts here; "
+            "a scheduler yet: the same command with --local runs the job scripts here; "
             "`slidearray submit RUN --dry-run` prints them"
         )
 
@@ -127,10 +128,13 @@ def _conclude(run: RunDir, pace: Pace, stopped: Stopped | None) -> int:
     if stopped or code not in (ExitCode.COMPLETE, ExitCode.INCOMPLETE):
         return code
     if next_attempt(run, ledger, by_hand=False):
-        console().print(f"not merged: `slidearray resubmit {run.root}` has slides to send again")
+        console().print("not merged: slides can go again")
         return code
-    report = reduce_shown(run, allow_missing=True, list_missing=False)
-    return code if report.complete else ExitCode.INCOMPLETE
+    # Files that contradict their records are no reason to replace a store by a smaller one.
+    allowed = frozenset(FailureClass) - {FailureClass.LOST}
+    report = reduce_shown(run, allow_missing=allowed)
+    lost = any(slide.failure is FailureClass.LOST for slide in report.missing)
+    return ExitCode.INTERRUPTED if lost else code
 
 
 def _watch(prepared: PreparedAttempt, pace: Pace) -> Stopped | None:
@@ -152,11 +156,11 @@ def _new_tiles(event: Event) -> int:
 def _print_summary(run: RunDir, ledger: Ledger, pace: Pace) -> None:
     status = run_status(run, ledger)
     print_status(status)
-    featured = status.states["done"] + status.states["empty"]
+    done, empty = status.states["done"], status.states["empty"]
     console().print(
         table(
-            ("slides with features", "tiles", "tiles/s", "without features"),
-            [(featured, status.tiles, pace.tiles_per_second, len(status.troubles))],
+            ("slides with tiles", "without a tile", "without features", "tiles", "tiles/s"),
+            [(done, empty, len(status.troubles), status.tiles, pace.tiles_per_second)],
         )
     )
 

@@ -204,6 +204,11 @@ def _level_for_mpp(shape: SlideShape, target: Fraction) -> tuple[int, Pair]:
     return level, (_snapped(wanted[0], own[0]), _snapped(wanted[1], own[1]))
 
 
+def is_plausible(mpp: Pair) -> bool:
+    """Whether a level 0 of such micrometres per pixel exists."""
+    return all(MPP_MIN <= value <= MPP_MAX for value in mpp)
+
+
 def _plausible_mpp(shape: SlideShape) -> Pair:
     if shape.mpp is None:
         raise SlideError(
@@ -211,7 +216,7 @@ def _plausible_mpp(shape: SlideShape) -> Pair:
             "the header has no micrometres per pixel: give them in the manifest's mpp column, "
             "or ask for a level",
         )
-    if not all(MPP_MIN <= value <= MPP_MAX for value in shape.mpp):
+    if not is_plausible(shape.mpp):
         raise SlideError(
             FailureClass.IMPLAUSIBLE_MPP,
             f"{_text(shape.mpp)} µm per pixel, between {float(MPP_MIN):g} and {float(MPP_MAX):g} "

@@ -37,7 +37,7 @@ class SlideHeader:
     vendor: str  # OpenSlide's word: aperio, mirax, dicom, generic-tiff, ...
     level_dimensions: tuple[tuple[int, int], ...]  # (width, height), level 0 first
     downsamples: tuple[float, ...]  # OpenSlide's, one a level
-    mpp_x: str | None  # micrometres per level-0 pixel, OpenSlide's decimal text
+    mpp_x: str | None  # micrometres per level-0 pixel, as decimal text
     mpp_y: str | None
     magnification: str | None  # objective power, as text
     size_bytes: int  # of all files of the slide
@@ -220,8 +220,8 @@ def _header(slide: openslide.OpenSlide, size_bytes: int) -> SlideHeader:
         vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
         level_dimensions=slide.level_dimensions,
         downsamples=slide.level_downsamples,
-        mpp_x=properties.get(openslide.PROPERTY_NAME_MPP_X),
-        mpp_y=properties.get(openslide.PROPERTY_NAME_MPP_Y),
+        mpp_x=_shortest(properties.get(openslide.PROPERTY_NAME_MPP_X)),
+        mpp_y=_shortest(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
         magnification=properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER),
         size_bytes=size_bytes,
         background=_rgb(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR)),
@@ -233,6 +233,13 @@ def _header_mpp(header: SlideHeader) -> tuple[Fraction, Fraction] | None:
     mpp_x = parse_mpp(header.mpp_x or header.mpp_y or "")
     mpp_y = parse_mpp(header.mpp_y or header.mpp_x or "")
     return None if mpp_x is None or mpp_y is None else (mpp_x, mpp_y)
+
+
+def _shortest(decimal: str | None) -> str | None:
+    """The shortest decimal of the same double: OpenSlide prints 0.5026 as 0.50260000000000005."""
+    if decimal is None or parse_mpp(decimal) is None:
+        return decimal
+    return repr(float(decimal))
 
 
 def _rgb(hexadecimal: str | None) -> tuple[int, int, int]:

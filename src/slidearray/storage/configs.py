@@ -8,6 +8,7 @@ from slidearray.core.config import parse_config
 from slidearray.core.profile import parse_profile
 from slidearray.errors import ProfileError
 from slidearray.storage.builtin import builtin_dir
+from slidearray.storage.rundir import read_document
 from slidearray.storage.yamls import read_yaml
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from slidearray.core.config import Config
     from slidearray.core.profile import Profile
+    from slidearray.storage.rundir import RunDir
 
 
 def load_config(path: Path) -> tuple[Config, Path]:
@@ -54,3 +56,15 @@ def load_profile(name: str | None, *, project: Path) -> Profile:
         f"--profile {name}: no such file, nor a profile of that name in {folders[0]}; "
         f"known are {', '.join(known)}"
     )
+
+
+def run_config(run: RunDir) -> Config:
+    """The config that a run was planned with."""
+    return parse_config(read_document(run).config, source=str(run.document))
+
+
+def run_profile(run: RunDir) -> Profile:
+    """The profile that a run was planned with."""
+    document = read_document(run)
+    name = str(document.profile.get("name", ""))
+    return parse_profile(document.profile, source=str(run.document), name=name)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.events import Event
+    from slidearray.storage.rundir import RunDir
 
 
 class Journal:
@@ -41,3 +42,12 @@ class Journal:
         except FileNotFoundError:
             return []
         return parse_events(data, self.path)
+
+
+def last_released(run: RunDir) -> int | None:
+    """The newest attempt whose slots were let go; None when there is none."""
+    for number in reversed(run.attempts()):
+        events = Journal(run.attempt(number).journal).read()
+        if any(event["event"] == "released" for event in events):
+            return number
+    return None

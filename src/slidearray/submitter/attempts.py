@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.config import parse_config
-from slidearray.core.profile import parse_profile
 from slidearray.core.rendering import render
 from slidearray.core.resending import Resend, resend
 from slidearray.core.sharding import deal
@@ -16,7 +14,9 @@ from slidearray.core.verdicts import State
 from slidearray.errors import RunError, TemplateError
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.storage.builtin import builtin_dir
-from slidearray.storage.journal import Journal
+from slidearray.storage.configs import run_config, run_profile
+from slidearray.storage.files import sha256_file
+from slidearray.storage.journal import last_released
 from slidearray.storage.manifest import read_manifest
 from slidearray.storage.plan_files import read_planned
 from slidearray.storage.records import recorded_file_fault
@@ -103,18 +103,33 @@ def next_attempt(
     ledger
         What became of each slide so far.
     include
-        Classes that are sent although they are not by themselves.
+        Classes that are sent although they are not by themselves; `lost` reads every feature file
+        to find those that were changed.
     by_hand
         A person asks, so what waits for a person is sent too.
+
+    Raises
+    ------
+    RunError
+        When the run was never submitted.
     """
+    if last_released(run) is None:
+        raise RunError(
+            f"{run.root}: planned, and not submitted yet: `slidearray submit {run.root}` does it"
+        )
     config = run_config(run)
     retry = config.retry_policy()
+    deep = FailureClass.LOST in include
     sent = [
         again
         for slide_id, verdict in ledger.verdicts.items()
         if (
             again := resend(
-                slide_id, _as_found(run, verdict), retry=retry, include=include, by_hand=by_hand
+                slide_id,
+                _as_found(run, verdict, deep=deep),
+                retry=retry,
+                include=include,
+                by_hand=by_hand,
             )
         )
     ]
@@ -138,33 +153,18 @@ def preview(prepared: PreparedAttempt) -> list[ScriptPreview]:
     return previews
 
 
-def last_released(run: RunDir) -> int | None:
-    """The newest attempt whose slots were let go; None when there is none."""
-    for number in reversed(run.attempts()):
-        events = Journal(run.attempt(number).journal).read()
-        if any(event["event"] == "released" for event in events):
-            return number
-    return None
+def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
+    """A verdict, or `lost` where the file that it promises is not there as recorded.
 
-
-def run_config(run: RunDir) -> Config:
-    """The config that a run was planned with."""
-    return parse_config(read_document(run).config, source=str(run.document))
-
-
-def run_profile(run: RunDir) -> Profile:
-    """The profile that a run was planned with."""
-    document = read_document(run)
-    name = str(document.profile.get("name", ""))
-    return parse_profile(document.profile, source=str(run.document), name=name)
-
-
-def _as_found(run: RunDir, found: Verdict) -> Verdict:
-    """A verdict, or `lost` where the file that it promises is not there as recorded."""
+    `deep` reads every file, and so finds those that were changed and kept their size.
+    """
     if found.result is None:
         return found
     file = found.result["file"]
-    fault = recorded_file_fault(run.root / file["path"], size=file["size"])
+    path = run.root / file["path"]
+    fault = recorded_file_fault(path, size=file["size"])
+    if fault is None and deep and sha256_file(path) != file["sha256"]:
+        fault = f"{file['path']}: its bytes are not those that were recorded"
     if fault is None:
         return found
     return replace(found, state=State.FAILED, failure=FailureClass.LOST, reason=fault)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import BY_HAND
+from slidearray.storage.configs import run_config
+from slidearray.storage.journal import last_released
 from slidearray.storage.ledger import read_ledger
-from slidearray.submitter.attempts import (
-    first_attempt,
-    last_released,
-    next_attempt,
-    run_config,
-)
+from slidearray.submitter.attempts import first_attempt, next_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import traceback
@@ -13,7 +14,7 @@ import numpy as np
 
 from slidearray.core.classes import FailureClass
 from slidearray.core.differences import differences
-from slidearray.core.geometry import MPP_AT_1X, parse_mpp, tile_grid
+from slidearray.core.geometry import MPP_AT_1X, is_plausible, parse_mpp, tile_grid
 from slidearray.core.recipe import Recipe, slide_key
 from slidearray.encoders.contract import encode_checked, load_encoder
 from slidearray.errors import RunError, SlideError, StoreError
@@ -104,6 +105,7 @@ class SlideWork:
             features, coords, dropped = self._features(reader, grid)
             header = reader.header
         about = _about(header, shape, grid=grid, magnification=slide.magnification)
+        empty = None if len(coords) else _why_empty(grid, dropped=dropped)
         data = FeatureData(
             features=features,
             coords=coords,
@@ -115,7 +117,8 @@ class SlideWork:
             **about,
         )
         facts = write_feature_file(path, data, token=self._token)
-        return self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
+        made = self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
+        return {**made, "reason": empty} if empty else made
 
     def _finished(self, path: Path, key: str) -> Event | None:
         """The result of another execution, when it is current and sound."""
@@ -205,17 +208,30 @@ def _what_differs(recipe: Recipe, output: Output) -> str:
     )
 
 
+def _why_empty(grid: TileGrid, *, dropped: int) -> str:
+    """Why a slide has no tile."""
+    if 0 in grid.counts:
+        width, height = (
+            math.floor(n / s * d)
+            for n, d, s in zip(grid.level_size, grid.downsample, grid.scale, strict=True)
+        )
+        return f"no tile fits: {width}x{height} px where a tile has {grid.tile_size}"
+    return f"all {dropped} tiles are transparent" if dropped else "no tile has enough tissue"
+
+
 def _about(
     header: SlideHeader, shape: SlideShape, *, grid: TileGrid, magnification: str
 ) -> dict[str, Any]:
     """What a feature file says of the slide and its tiles; of the x axis where both may differ.
 
-    The manifest's `magnification` goes before the header's.
+    The manifest's `magnification` goes before the header's; where neither tells it, it is that of
+    the resolution. A resolution that no slide has is not passed on.
     """
-    mpp_level0 = shape.mpp[0] if shape.mpp else None
+    mpp_level0 = shape.mpp[0] if shape.mpp and is_plausible(shape.mpp) else None
     mpp = mpp_level0 * grid.scale[0] if mpp_level0 is not None else None
-    objective = parse_mpp(magnification or header.magnification or "")
-    target = objective / grid.scale[0] if objective else MPP_AT_1X / mpp if mpp else None
+    told = parse_mpp(magnification or header.magnification or "")
+    objective = told or (MPP_AT_1X / mpp_level0 if mpp_level0 else None)
+    target = objective / grid.scale[0] if objective else None
     return {
         "mpp": None if mpp is None else float(mpp),
         "mpp_level0": None if mpp_level0 is None else float(mpp_level0),
