@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidearray.storage.feature_file import FeatureData, read_with_digest
+from slidearray.storage.rundir import Output, RunDocument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,3 +61,19 @@ def running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def run_document(**changes: Any) -> RunDocument:
+    """What run.json holds, with some values of no meaning."""
+    values: dict[str, Any] = {
+        "run_id": "abc",
+        "created": "2026-01-01T00:00:00.000Z",
+        "version": "0.1.0",
+        "project": "../..",
+        "config": {"run_dir": "runs/é"},
+        "profile": {},
+        "manifest_digest": "d",
+        "outputs": (Output(label="demo", recipe={"a": 1}, recipe_digest="e", feature_dim=3),),
+        "versions": {"python": "3.11"},
+    }
+    return RunDocument(**{**values, **changes})

@@ -83,7 +83,7 @@ class SlideError(SlidearrayError):
 
 
 class StorageFullError(SlidearrayError):
-    """A write that failed because the file system is full, over quota or read-only.
+    """A write that failed: the file system is full, over quota or read-only, or forbids it.
 
     Parameters
     ----------
@@ -97,5 +97,6 @@ class StorageFullError(SlidearrayError):
 
     def __init__(self, path: Path, why: str, free_bytes: int) -> None:
         super().__init__(
-            f"{path}: {why}; {free_bytes / 1e9:.1f} GB free there: make room, then resume"
+            f"{path}: cannot be written: {why}; {free_bytes / 1e9:.1f} GB free there: "
+            "make room for it, or let it be written, then resume"
         )

@@ -176,6 +176,10 @@ def _root(project: Path, run_dir: Path) -> Path:
                 f"{str(path)!r}: the control character {control!a} in a folder's name cannot be "
                 "written into job scripts; rename the folder"
             )
+    try:
+        run_dir.resolve()
+    except (OSError, RuntimeError) as error:
+        raise RunError(f"{run_dir}: {error}; choose another run_dir") from None
     return run_dir.absolute()
 
 
@@ -300,7 +304,12 @@ def _freeze(
         write_planned(draft.slides_table, planned)
         write_rejected(draft.rejected, rejected)
         write_document(draft, document)
-        draft.root.replace(run.root)  # onto nothing, or onto an empty folder
+        try:
+            draft.root.replace(run.root)  # onto nothing, or onto an empty folder
+        except OSError:
+            if run.document.exists():  # somebody else planned meanwhile
+                raise _second_plan(run, document) from None
+            raise
     finally:
         shutil.rmtree(draft.root, ignore_errors=True)
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidearray.core.classes import FailureClass
-from slidearray.errors import RunError
-from slidearray.storage.files import execution_token, host_name, remove_dead_partials
+from slidearray.storage.files import execution_token, host_name, make_folder, remove_dead_partials
+from slidearray.storage.frozen import frozen_manifest
 from slidearray.storage.ledger import read_ledger
-from slidearray.storage.manifest import read_manifest
 from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.store_writer import (
@@ -92,9 +91,7 @@ def reduce_run(
     """
     document = read_document(run)
     (output,) = document.outputs
-    manifest = read_manifest(run.manifest)
-    if manifest.digest != document.manifest_digest:
-        raise RunError(f"{run.manifest}: changed after the plan froze it; plan a new run instead")
+    manifest = frozen_manifest(run)
     found, missing = _sort_out(run, manifest.rows, output=output)
     lost = _absent(found, patience_s=patience_s)
     while True:
@@ -134,7 +131,7 @@ def _content(
 def _write(
     path: Path, content: StoreContent, *, progress: Callable[[int, int], None] | None
 ) -> ReduceReport:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     remove_dead_partials(path)
     write_store(path, content, token=execution_token(), progress=progress)
     return _report(content, store=path)

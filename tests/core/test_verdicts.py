@@ -124,11 +124,14 @@ def test_a_failed_event_is_taken_at_its_word(failure: FailureClass) -> None:
             "before it began",
         ),
         (slot(), F.NOT_STARTED, "before it began"),
-        (slot(outcome=ended(1)), F.NOT_STARTED, "exit code 1"),
+        (slot(outcome=ended(-9)), F.NOT_STARTED, "signal 9"),
+        (slot(outcome=ended(0, timed_out=True)), F.NOT_STARTED, "exit code 0"),
         (slot([STARTED], outcome=ended(78)), F.NOT_STARTED, "exit code 78"),
         # setup_failed: its record, or its exit codes without any `started`
         (slot([STARTED, SETUP_FAILED]), F.SETUP_FAILED, "no such module"),
         (slot(outcome=ended(78)), F.SETUP_FAILED, "exit code 78"),
+        (slot(outcome=ended(0)), F.SETUP_FAILED, "exit code 0"),
+        (slot(outcome=ended(1)), F.SETUP_FAILED, "exit code 1"),
         (slot(outcome=ended(126)), F.SETUP_FAILED, "exit code 126"),
         (slot(outcome=ended(127)), F.SETUP_FAILED, "exit code 127"),
         # storage_full: exit 74 stands for the records that could not be written
@@ -319,7 +322,7 @@ def test_the_newest_of_several_results_counts_because_a_lost_file_was_made_anew(
         (slot([failed("worker_error")], slide_ids=("a",)), FailureClass.WORKER_ERROR),
         (slot([], outcome=ended(74), slide_ids=("a",)), FailureClass.STORAGE_FULL),
         (slot(outcome=ended(78)), FailureClass.SETUP_FAILED),
-        (slot(outcome=ended(1)), FailureClass.NOT_STARTED),
+        (slot(outcome=ended(-9)), FailureClass.NOT_STARTED),
         (
             slot([failed("timeout")], outcome=ended(75), slide_ids=("a", "b")),
             FailureClass.TIMEOUT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -366,3 +367,42 @@ def test_the_demo_goes_on_with_its_own_slides_and_refuses_others(
     shutil.copytree(slides, other)
     refused = project.run("demo", "a demo", "--slides", other, expect=1).stderr
     assert "a demo of other slides" in refused
+
+
+def test_a_manifest_edited_after_the_plan_is_refused_by_every_command(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml")
+    frozen = ready.folder / "runs/one/manifest.csv"
+    frozen.write_text(frozen.read_text().replace("s1.svs", "s0.svs"))
+    for command in (["submit", "runs/one"], ["status", "runs/one"], ["reduce", "runs/one"]):
+        assert "changed after the plan" in ready.run(*command, expect=1).stderr
+
+
+def test_a_table_of_the_plan_that_was_cut_is_refused(ready: Project) -> None:
+    ready.run("plan", "slidearray.yaml")
+    table = ready.folder / "runs/one/plan/slides.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    assert "slides.csv" in ready.run("submit", "runs/one", expect=1).stderr
+
+
+@pytest.mark.parametrize("line", ["exit 1", "exit 0", "if true; then"])
+def test_a_script_that_never_gets_to_the_worker_is_a_failed_setup(
+    ready: Project, line: str
+) -> None:
+    profile = {"version": 1, "scheduler": "local", "walltime": 10, "memory": "1G", "setup": [line]}
+    (ready.folder / "cluster.yaml").write_text(yaml.safe_dump(profile))
+    failed = ready.run("run", "slidearray.yaml", "--profile", "cluster.yaml", expect=78)
+    assert "setup_failed" in failed.stdout
+    assert ready.json("status", "runs/one", expect=3)["attempts"] == 1
+
+
+def test_output_that_nobody_reads_on_is_no_error(ready: Project) -> None:
+    shown = f"{' '.join(ready.argv('run', 'slidearray.yaml'))} | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {shown}"],
+        cwd=ready.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr

@@ -137,7 +137,7 @@ def test_arrays_that_no_reader_expects_are_not_written(
 
 def test_a_full_disk_leaves_no_file(tmp_path: Path, make_data: Make) -> None:
     (tmp_path / ".a.h5.t.partial").symlink_to("/dev/full")
-    with pytest.raises(StorageFullError, match=r"a\.h5: No space left"):
+    with pytest.raises(StorageFullError, match=r"a\.h5: cannot be written: No space left"):
         write_feature_file(tmp_path / "a.h5", make_data(tiles=10_000), token="t")
     assert _names(tmp_path) == []
 

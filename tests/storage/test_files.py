@@ -75,7 +75,9 @@ def test_a_full_file_system_is_named_with_the_file_and_its_free_space(tmp_path: 
         with published(tmp_path / "a.txt", token="token") as partial:
             partial.write_text("more than fits")
 
-    with pytest.raises(StorageFullError, match=r"a\.txt: No space left on device; .* GB free"):
+    with pytest.raises(
+        StorageFullError, match=r"a\.txt: cannot be written: No space left on device; .* GB free"
+    ):
         write()
     assert _names(tmp_path) == []
 

@@ -3,16 +3,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support import run_document
 
 from slidearray.core.classes import FailureClass, Rejected
 from slidearray.core.verdicts import State
 from slidearray.errors import RunError
 from slidearray.storage.journal import Journal
 from slidearray.storage.ledger import read_ledger
-from slidearray.storage.manifest import write_manifest
+from slidearray.storage.manifest import read_manifest, write_manifest
 from slidearray.storage.plan_files import write_rejected
 from slidearray.storage.records import RecordWriter
-from slidearray.storage.rundir import RunDir
+from slidearray.storage.rundir import RunDir, write_document
 from slidearray.storage.slots import Slot, SlotSlide, write_slots
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def run(tmp_path: Path) -> RunDir:
     write_manifest(run.manifest, ("slide_id", "path"), rows)
     bad = Rejected(slide_id="x", row=4, failure=FailureClass.MISSING_FILE, reason="no file")
     write_rejected(run.rejected, [bad])
+    write_document(run, run_document(manifest_digest=read_manifest(run.manifest).digest))
     return run
 
 
@@ -140,7 +142,7 @@ def test_unended_slots_of_the_newest_attempt_are_at_work_while_the_lock_is_held(
         "d": "not_started",
         "c": "running",
         "b": "pending",
-        "a": "not_started",
+        "a": "setup_failed",  # exit code 0, and no worker ever began
     }
     assert _classes(run, alive=False)["b"] == "not_started"
     run.lock.unlink()
@@ -175,3 +177,18 @@ def test_no_folder_of_features_is_ever_listed(run: RunDir) -> None:
     _record(run, 1, 0, STARTED, _done("d"))
     run.features_dir.write_text("listing this would be an error")
     assert _classes(run)["d"] == "done"
+
+
+def test_a_manifest_that_was_changed_after_the_plan_is_refused(run: RunDir) -> None:
+    run.manifest.write_text(run.manifest.read_text().replace("a.svs", "b.svs"))
+    with pytest.raises(RunError, match="changed after the plan"):
+        read_ledger(run)
+
+
+def test_slots_that_were_cut_are_noticed(run: RunDir) -> None:
+    journal = _attempt(run, 1, "d", "c", released=False)
+    journal.path.unlink()
+    journal.append("intent", slots=3)
+    journal.append("released")
+    with pytest.raises(RunError, match="holds 2 slots, and the journal says 3"):
+        read_ledger(run)

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import run_document
 
 from slidearray.errors import RunError
 from slidearray.storage.rundir import (
-    Output,
     RunDir,
-    RunDocument,
     open_run,
     read_document,
     relative_project,
@@ -21,17 +20,7 @@ from slidearray.storage.rundir import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-DOCUMENT = RunDocument(
-    run_id="abc",
-    created="2026-01-01T00:00:00.000Z",
-    version="0.1.0",
-    project="../..",
-    config={"run_dir": "runs/é"},
-    profile={},
-    manifest_digest="d",
-    outputs=(Output(label="demo", recipe={"a": 1}, recipe_digest="e", feature_dim=3),),
-    versions={"python": "3.11"},
-)
+DOCUMENT = run_document()
 
 
 @pytest.fixture
@@ -85,7 +74,16 @@ def test_what_is_no_run_directory_is_refused_by_name(tmp_path: Path, text: str |
         open_run(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [{"config": ...}, {"outputs": [{"label": "x"}]}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"config": ...},
+        {"outputs": []},
+        {"outputs": [{"label": "x"}]},
+        {"project": 5},
+        {"profile": []},
+    ],
+)
 def test_a_damaged_run_document_is_refused_by_name(run: RunDir, damage: dict[str, object]) -> None:
     raw = json.loads(run.document.read_text())
     for key, value in damage.items():
@@ -93,7 +91,8 @@ def test_a_damaged_run_document_is_refused_by_name(run: RunDir, damage: dict[str
         if value is not ...:
             raw[key] = value
     run.document.write_text(json.dumps(raw))
-    with pytest.raises(RunError, match=rf"run\.json: .*{next(iter(damage))}"):
+    name = "recipe" if damage == {"outputs": [{"label": "x"}]} else next(iter(damage))
+    with pytest.raises(RunError, match=rf"run\.json: .*{name}"):
         open_run(run.root)
 
 

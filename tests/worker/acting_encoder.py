@@ -63,6 +63,8 @@ def act(word: str) -> None:
     """Do one of the words below; any other word does nothing."""
     deeds: dict[str, Callable[[], object]] = {
         "raise": _raise,
+        "copy": os.fork,
+        "copy-and-leave": _copy_and_leave,
         "leave": sys.exit,
         "vanish": lambda: os._exit(3),
         "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
@@ -82,6 +84,11 @@ def act(word: str) -> None:
 
 def _raise() -> None:
     raise ValueError("no features\ntoday")
+
+
+def _copy_and_leave() -> None:
+    if os.fork() == 0:
+        sys.exit(0)
 
 
 def _disk_full() -> None:

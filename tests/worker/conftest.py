@@ -19,6 +19,7 @@ import pytest
 from tests.support import PATIENCE_S
 
 from slidearray.core.recipe import Recipe, TileSpec, TissueSpec
+from slidearray.core.shapes import Shape
 from slidearray.encoders.contract import load_encoder
 from slidearray.slides.synthetic import write_slide
 from slidearray.storage.records import read_records
@@ -76,7 +77,16 @@ class Bench:
         self, *, walltime_s: float = 3600, left_s: float | None = None, prefix: tuple[str, ...] = ()
     ) -> subprocess.Popen[bytes]:
         """Start the slot, `left_s` seconds before the end of its walltime."""
-        write_slots(self.run.attempt(1).slots, [Slot(slot=0, shape={}, slides=tuple(self.slides))])
+        write_slots(
+            self.run.attempt(1).slots,
+            [
+                Slot(
+                    slot=0,
+                    shape=Shape(cpus=1, memory_mb=1000, walltime_s=3600).to_json(),
+                    slides=tuple(self.slides),
+                )
+            ],
+        )
         started_at = time.time() - (0 if left_s is None else walltime_s - left_s)
         argv = [self.run.root, self.project, walltime_s, started_at, self.proc]
         process = subprocess.Popen(

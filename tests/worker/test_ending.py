@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -228,7 +229,7 @@ def test_a_feature_file_that_does_not_fit_ends_the_slot(make_bench: Callable[...
     assert bench.work(prefix=prefix) == 74
     assert bench.outcome() == {"a": "done", "b": "failed storage_full"}
     reason = bench.event("failed")["reason"]
-    assert "b_features.h5: No space left on device" in reason
+    assert "b_features.h5: cannot be written: No space left on device" in reason
 
 
 @pytest.mark.parametrize(
@@ -282,3 +283,59 @@ def test_a_run_directory_that_cannot_be_used_is_told_without_a_traceback(bench: 
     assert bench.log.startswith("error: ")
     assert "Traceback" not in bench.log
     assert bench.events() == []
+
+
+@pytest.mark.parametrize("act", ["copy", "copy-and-leave"])
+def test_an_encoder_that_copies_its_process_mixes_up_no_slides(bench: Bench, act: str) -> None:
+    bench.acts(act, "work", act)
+    assert bench.work() == 0
+    assert bench.outcome() == dict.fromkeys("abc", "done")
+    names = [(e["event"], e.get("slide_id")) for e in bench.events() if "slide_id" in e]
+    assert names == [(name, slide) for slide in "abc" for name in ("slide_started", "done")]
+
+
+SWEEP = """
+import os, sys
+from pathlib import Path
+from slidearray.errors import StorageFullError
+from slidearray.storage.feature_file import check_feature_file, write_feature_file
+from tests.support import feature_data
+folder = Path(sys.argv[1])
+data = feature_data(tiles=40, dim=72)
+full = whole = 0
+for room_kb in range(4, 120, 4):
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    (folder / "filler").write_bytes(bytes(max(0, free - room_kb * 1024)))
+    file = folder / "s_features.h5"
+    try:
+        write_feature_file(file, data)
+        assert check_feature_file(file) == [], room_kb
+        whole += 1
+    except StorageFullError:
+        assert not file.exists(), room_kb
+        full += 1
+    file.unlink(missing_ok=True)
+    (folder / "filler").unlink()
+print(full, whole)
+"""
+
+
+def test_however_little_room_there_is_no_damaged_file_gets_its_final_name(tmp_path: Path) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else unshare
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
+    inside = [*unshare, "sh", "-c", mount, str(tmp_path)]
+    tried = subprocess.run([*inside, "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no small file system can be mounted here: {tried.stderr.decode().strip()}")
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", SWEEP, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    full, whole = map(int, done.stdout.split())
+    assert full
+    assert whole

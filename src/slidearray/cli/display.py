@@ -25,10 +25,17 @@ FILE_WIDTH = 200
 LISTED = 20
 
 
+class _Output(Console):
+    """A console that leaves a closed pipe to `main`, as everything else that can go wrong."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def console() -> Console:
     """Standard output; nobody's text is read as markup, and a file gets long lines whole."""
     width = None if sys.stdout.isatty() else FILE_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
+    return _Output(markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def print_json(value: Any) -> None:

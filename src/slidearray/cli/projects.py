@@ -35,9 +35,8 @@ def demo(args: argparse.Namespace) -> int:
     from slidearray.project import make_demo
 
     demo = make_demo(Path(args.folder), slides=Path(args.slides) if args.slides else None)
-    if (
-        demo.manifest.exists()
-    ):  # made before: a run directory is frozen, and goes on with its slides
+    if demo.manifest.exists():  # a run directory is frozen: it goes on with the slides it has
+        _refuse_other_slides(demo)
         console().print(f"going on with the demo in {demo.folder}")
     else:
         report = build_manifest([demo.slides], output=demo.manifest, root=demo.folder)

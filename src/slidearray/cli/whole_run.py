@@ -111,12 +111,13 @@ def run_attempt_here(prepared: PreparedAttempt) -> int:
     ledger = read_ledger(run)
     _print_summary(run, ledger, pace)
     _print_stopped(stopped)
-    return ledger_exit_code(ledger)
+    return ledger_exit_code(ledger, stopped)
 
 
-def ledger_exit_code(ledger: Ledger) -> ExitCode:
-    """The exit code that tells how far a run is."""
-    return exit_code(ledger.verdicts.values(), rejected=len(ledger.rejected))
+def ledger_exit_code(ledger: Ledger, stopped: Stopped | None = None) -> ExitCode:
+    """The exit code that tells how far a run is; one that was given up is not to be resumed."""
+    code = exit_code(ledger.verdicts.values(), rejected=len(ledger.rejected))
+    return ExitCode.INCOMPLETE if stopped and code is ExitCode.INTERRUPTED else code
 
 
 def _conclude(run: RunDir, pace: Pace, stopped: Stopped | None) -> int:
@@ -124,7 +125,7 @@ def _conclude(run: RunDir, pace: Pace, stopped: Stopped | None) -> int:
     ledger = read_ledger(run)
     _print_summary(run, ledger, pace)
     _print_stopped(stopped)
-    code = ledger_exit_code(ledger)
+    code = ledger_exit_code(ledger, stopped)
     if stopped or code not in (ExitCode.COMPLETE, ExitCode.INCOMPLETE):
         return code
     if next_attempt(run, ledger, by_hand=False):

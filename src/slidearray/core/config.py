@@ -125,7 +125,7 @@ class SaveConfig(Section):
 class ShardsConfig(Section):
     """How slides are dealt to array tasks."""
 
-    target_minutes: float = key("minutes, more than 0", default=30.0, gt=0)
+    target_minutes: float = key("minutes, 0.1 or more", default=30.0, ge=0.1)
     slides_per_task: CountOrAuto = key("auto, or a whole number, 1 or more", default="auto")
     max_tasks: int = key("a whole number, 1 or more", default=1000, ge=1)
 

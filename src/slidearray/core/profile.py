@@ -15,7 +15,7 @@ from slidearray.core.shapes import Shape
 from slidearray.errors import ProfileError
 
 MEGABYTES = {"M": 1, "G": 1024, "T": 1024**2}
-MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([MGT])B?", re.IGNORECASE)
+MEMORY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([MGT])B?", re.IGNORECASE)
 WALLTIME = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])")
 LONGEST_MINUTES = 366 * 24 * 60
 #: What a partition or account may be made of: it stands in a directive.

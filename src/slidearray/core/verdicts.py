@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from slidearray.core.events import Event
     from slidearray.core.shapes import Shape
 
-_NEVER_RAN = (ExitCode.SETUP_FAILED, 126, 127)  # 126, 127: bash could not execute, found nothing
 #: Something ended the work from outside: it goes on when somebody says so.
 UNFINISHED = frozenset({FailureClass.INTERRUPTED, FailureClass.LOST, FailureClass.NOT_STARTED})
 _SCHEDULER = (
@@ -252,7 +251,7 @@ def _ended_by_itself(
     facts, outcome = history.facts, history.outcome
     if facts.setup_fault is not None:
         return _failure(FailureClass.SETUP_FAILED, facts.setup_fault)
-    if outcome and outcome.exit_code in _NEVER_RAN and not facts.started:
+    if outcome and not facts.started and _left_early(outcome):
         return _failure(
             FailureClass.SETUP_FAILED,
             f"the job script ended before the worker: {ended_in_words(outcome.exit_code)}",
@@ -261,6 +260,12 @@ def _ended_by_itself(
         if event["event"] == "interrupted":
             return _failure(FailureClass.INTERRUPTED, event.get("reason", ""))
     return next((_failure(failure, reason) for failure, reason in failures.items()), None)
+
+
+def _left_early(outcome: SlotOutcome) -> bool:
+    """Whether a script that never got to the worker ended by itself, and not by a signal."""
+    told = outcome.timed_out or outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.STORAGE_FULL)
+    return outcome.exit_code >= 0 and not told
 
 
 def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Finding:

@@ -79,7 +79,11 @@ def load_encoder(name: str, options: Mapping[str, Any], *, root: Path) -> Loaded
         )
     factory = load_factory(name.removeprefix(PYTHON_PREFIX), name=name, root=root)
     encoder = call_user_code(lambda: factory.call(**options), doing=f"encoder {name}: the factory")
-    return _described(encoder, name=name, options=options, source=factory.source_sha256)
+    loaded: LoadedEncoder = call_user_code(  # its attributes may be code too
+        lambda: _described(encoder, name=name, options=options, source=factory.source_sha256),
+        doing=f"encoder {name}: reading its attributes",
+    )
+    return loaded
 
 
 def encode_checked(loaded: LoadedEncoder, tiles: NDArray[np.uint8]) -> Features:

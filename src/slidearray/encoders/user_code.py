@@ -78,6 +78,8 @@ def call_user_code(action: Callable[[], Any], *, doing: str) -> Any:
     """
     try:
         return action()
+    except EncoderError:
+        raise
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise EncoderError(f"{doing} failed: {text}{_place(error)}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from slidearray.core.classes import FailureClass
 from slidearray.errors import SlideError
+from slidearray.slides.dicom import series_uid
 from slidearray.slides.files import dicom_files
 
 if TYPE_CHECKING:
@@ -89,11 +90,19 @@ def _why_unsupported(path: Path) -> SlideError:
 
 def _first_dicom(folder: Path) -> Path:
     files = dicom_files(folder)
-    if files:
-        return files[0]
-    raise SlideError(
-        FailureClass.UNSUPPORTED_SLIDE, f"{folder}: a folder without DICOM files is no slide"
-    )
+    named = ((series_uid(file), file.name) for file in reversed(files))
+    series = {uid: name for uid, name in named if uid}
+    if not files:
+        raise SlideError(
+            FailureClass.UNSUPPORTED_SLIDE, f"{folder}: a folder without DICOM files is no slide"
+        )
+    if len(series) > 1:
+        raise SlideError(
+            FailureClass.UNSUPPORTED_SLIDE,
+            f"{folder}: holds {len(series)} DICOM series, so several slides: name one file of each "
+            f"instead, such as {', '.join(sorted(series.values())[:3])}",
+        )
+    return files[0]
 
 
 def _not_delivered(head: bytes) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from slidearray.core.recipe import canonical_json
 from slidearray.errors import StoreError
-from slidearray.storage.files import published, sha256_file
+from slidearray.storage.files import make_folder, published, sha256_file
 from slidearray.storage.hdf5 import (
     add_array,
     add_texts,
@@ -120,17 +120,19 @@ def write_feature_file(path: Path, data: FeatureData, *, token: str = "") -> Fil
     Raises
     ------
     StoreError
-        Arrays of the wrong shape or dtype.
+        Arrays of the wrong shape or dtype, or a file system that gives back other bytes.
     StorageFullError
         It does not fit.
     """
     if faults := _shape_faults(data):
         raise StoreError(f"{path}: {'; '.join(faults)}")
     digest = data.content_digest
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with published(path, token=token) as partial:
         with create_file(partial) as file:
             _write(file, data, digest)
+        if read_with_digest(partial)[1] != digest:
+            raise StoreError(f"{path}: what was read back is not what was written")
         return file_facts(partial, content_digest=digest)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+#: Where we are to write and may not; elsewhere these are no fault of the storage.
+FORBIDDEN_ERRNOS = frozenset({errno.EACCES, errno.EPERM})
 MAX_TOKEN_BYTES = 48  # with the longest feature file name, `.NAME.TOKEN.partial` stays below 255
 MAX_NAME_BYTES = 196
 BLOCK_BYTES = 1 << 20
@@ -48,9 +50,14 @@ def is_storage_full(error: BaseException) -> bool:
     return _errno(error) in FULL_ERRNOS
 
 
-def storage_fault(path: Path, error: BaseException) -> StorageFullError | None:
-    """`error` as a `StorageFullError` about `path`; None when it is another kind of error."""
-    if not is_storage_full(error):
+def storage_fault(
+    path: Path, error: BaseException, *, ours: bool = False
+) -> StorageFullError | None:
+    """`error` as a `StorageFullError` about `path`; None when it is another kind of error.
+
+    With `ours` it was raised by writing `path`, so that a missing permission counts too.
+    """
+    if not (is_storage_full(error) or (ours and _errno(error) in FORBIDDEN_ERRNOS)):
         return None
     return StorageFullError(path, os.strerror(_errno(error) or 0), _free_bytes(path.parent))
 
@@ -96,12 +103,22 @@ def published(path: Path, *, token: str = "") -> Iterator[Path]:
         partial.replace(path)
         _fsync_folder(path.parent)
     except (OSError, RuntimeError) as error:
-        if fault := storage_fault(path, error):
+        if fault := storage_fault(path, error, ours=True):
             raise fault from error
         raise
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of ours and its parents; `StorageFullError` where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if fault := storage_fault(path, error, ours=True):
+            raise fault from error
+        raise
 
 
 def _partial(path: Path, token: str) -> Path:

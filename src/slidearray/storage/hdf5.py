@@ -28,6 +28,9 @@ def create_file(path: Path) -> h5py.File:
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     # Locking fails on many network file systems; no file is ever written under its final name.
     access.set_file_locking(False, True)
+    # Through the sieve buffer small arrays are written when their object is freed, where h5py can
+    # raise nothing: on a full disk the file then lacks them without a word.
+    access.set_sieve_buf_size(0)
     creation = _untimed(h5p.FILE_CREATE)
     creation.set_attr_phase_change(MAX_COMPACT_ATTRIBUTES, 0)
     return h5py.File(h5f.create(bytes(path), h5f.ACC_TRUNC, creation, access))

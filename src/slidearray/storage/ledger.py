@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.shapes import Shape
 from slidearray.core.verdicts import SlotHistory, SlotOutcome, Verdict, verdict
+from slidearray.errors import RunError
+from slidearray.storage.frozen import frozen_manifest
 from slidearray.storage.journal import Journal
 from slidearray.storage.lock import lock_is_live
-from slidearray.storage.manifest import read_manifest
 from slidearray.storage.plan_files import read_rejected
 from slidearray.storage.records import read_records
 from slidearray.storage.slots import read_slots
@@ -58,7 +59,7 @@ def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
                 histories.setdefault(slide_id, []).append(history)
     rejected = read_rejected(run.rejected)
     refused = {slide.slide_id for slide in rejected}
-    order = (row.slide_id for row in read_manifest(run.manifest).rows)
+    order = (row.slide_id for row in frozen_manifest(run).rows)
     return Ledger(
         verdicts={
             slide_id: verdict(slide_id, histories.get(slide_id, ()))
@@ -75,7 +76,13 @@ def _histories(attempt: AttemptDir, *, alive: bool) -> Iterator[SlotHistory]:
         return  # whoever began it was stopped before anything was sent
     ends = {event["slot"]: event for event in journal if event["event"] == "slot_ended"}
     records = read_records(attempt)
-    for slot in read_slots(attempt.slots):
+    slots = list(read_slots(attempt.slots))
+    meant = next((event.get("slots") for event in journal if event["event"] == "intent"), None)
+    if meant is not None and len(slots) != meant:
+        raise RunError(
+            f"{attempt.slots}: holds {len(slots)} slots, and the journal says {meant}: it was cut"
+        )
+    for slot in slots:
         end = ends.get(slot.slot)
         yield SlotHistory(
             attempt=attempt.number,
@@ -101,7 +108,7 @@ def _outcome(end: Event) -> SlotOutcome | None:
     if "exit_code" not in end:
         return None
     return SlotOutcome(
-        exit_code=end["exit_code"],
-        timed_out=end["timed_out"],
-        out_of_memory=end["out_of_memory"],
+        exit_code=int(end["exit_code"]),
+        timed_out=bool(end.get("timed_out")),
+        out_of_memory=bool(end.get("out_of_memory")),
     )

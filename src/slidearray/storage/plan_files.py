@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from slidearray.core.classes import FailureClass, Rejected
 from slidearray.errors import RunError
-from slidearray.storage.files import json_line, parse_lines
+from slidearray.storage.files import json_line, parse_lines, published, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class PlannedSlide:
 
 def write_planned(path: Path, slides: Iterable[PlannedSlide]) -> None:
     """Write `plan/slides.csv`, in the order given."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with published(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows((s.slide_id, s.shard, f"{s.seconds:.3f}", s.megabytes) for s in slides)
@@ -52,8 +52,7 @@ def read_planned(path: Path) -> Iterator[PlannedSlide]:
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
     """Write `plan/rejected.jsonl`, one slide a line."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json_line(rejected_json(slide)) + "\n" for slide in rejected)
+    write_text(path, "".join(json_line(rejected_json(slide)) + "\n" for slide in rejected))
 
 
 def read_rejected(path: Path) -> list[Rejected]:

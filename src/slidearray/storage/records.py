@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Self
 
 from slidearray.errors import RunError
-from slidearray.storage.files import append_line, json_line, parse_events, utc_now
+from slidearray.storage.files import append_line, json_line, make_folder, parse_events, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class RecordWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
         try:
             self._descriptor = os.open(path, flags, 0o666)

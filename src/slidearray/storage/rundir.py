@@ -5,14 +5,34 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from slidearray.core.ids import name_fault
 from slidearray.errors import RunError
 from slidearray.storage.files import write_text
 
 FORMAT_VERSION = 1
+#: Keys of run.json and of an output in it, as JSON gives them.
+DOCUMENT_TYPES: dict[str, type] = {
+    "run_id": str,
+    "created": str,
+    "version": str,
+    "project": str,
+    "config": dict,
+    "profile": dict,
+    "manifest_digest": str,
+    "outputs": list,
+    "versions": dict,
+    "format_version": int,
+}
+OUTPUT_TYPES: dict[str, type] = {
+    "label": str,
+    "recipe": dict,
+    "recipe_digest": str,
+    "feature_dim": int,
+}
 RECORDS_PER_BUCKET = 1000
 
 
@@ -244,11 +264,23 @@ def _parse_document(raw: object, path: Path) -> RunDocument:
             f"{path}: format_version is {version!r}; this version of slidearray reads "
             f"{FORMAT_VERSION}"
         )
-    known = {field.name for field in fields(RunDocument)}
-    if missing := sorted(known - raw.keys()):
-        raise RunError(f"{path}: {missing[0]!r} is missing: the file was damaged or cut")
-    try:
-        outputs = tuple(Output(**output) for output in raw["outputs"])
-    except TypeError as error:
-        raise RunError(f"{path}: outputs: {error}") from None
-    return RunDocument(**{key: raw[key] for key in known - {"outputs"}}, outputs=outputs)
+    _check_types(raw, DOCUMENT_TYPES, path)
+    if len(raw["outputs"]) != 1 or not isinstance(raw["outputs"][0], dict):
+        raise RunError(f"{path}: outputs: {len(raw['outputs'])} found; this version has one a run")
+    output = raw["outputs"][0]
+    _check_types(output, OUTPUT_TYPES, path)
+    if fault := name_fault(output["label"]):
+        raise RunError(f"{path}: outputs: label {output['label']!r}: {fault}")
+    return RunDocument(
+        **{key: raw[key] for key in DOCUMENT_TYPES if key != "outputs"},
+        outputs=(Output(**{key: output[key] for key in OUTPUT_TYPES}),),
+    )
+
+
+def _check_types(raw: dict[str, Any], types: dict[str, type], path: Path) -> None:
+    for key, kind in types.items():
+        if not isinstance(raw.get(key), kind):
+            raise RunError(
+                f"{path}: {key!r} is {raw.get(key)!r}, expected {kind.__name__}: "
+                "the file was damaged or cut"
+            )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from slidearray.core.shapes import Shape
 from slidearray.errors import RunError
 from slidearray.storage.files import json_line, parse_lines, published
 
@@ -74,7 +75,8 @@ def _slot(line: bytes, path: Path, number: int) -> Slot:
     try:
         (raw,) = parse_lines(line, path)
         slides = tuple(SlotSlide(**slide) for slide in raw["slides"])
-        slot = Slot(slot=raw["slot"], shape=raw["shape"], slides=slides)
+        shape = Shape(**raw["shape"]).to_json()
+        slot = Slot(slot=raw["slot"], shape=shape, slides=slides)
     except (RunError, TypeError, KeyError, ValueError) as error:
         raise RunError(f"{path}: line {number + 1} is damaged: {error}") from None
     if slot.slot != number:

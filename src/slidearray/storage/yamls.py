@@ -6,7 +6,6 @@ number 36000, ``no`` is false, ``012`` is ten, and ``1e-3`` is text.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,22 @@ SCALARS = {
 }
 
 
+def _mark(loader: Any) -> Any:
+    """Where a loader is."""
+    return loader.peek_event().start_mark
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the scalars above; a key that comes twice is an error."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 -- PyYAML's own
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # a few of them can stand for more than memory holds
+            raise yaml.composer.ComposerError(
+                None, None, "an alias (*name) is not read; write the value out", _mark(self)
+            )
+        return super().compose_node(parent, index)
 
     def construct_yaml_int(self, node: Any) -> int:
         return int(self.construct_scalar(node))
@@ -63,7 +74,6 @@ def read_yaml(path: Path) -> object:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         value: object = yaml.load(text, Loader=_Loader)
-        json.dumps(value, default=str)  # a mapping that holds itself would never end
     except OSError as err:
         raise ConfigError(f"{path}: cannot be read: {err.strerror or err}") from None
     except UnicodeDecodeError as err:

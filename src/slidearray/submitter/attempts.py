@@ -16,9 +16,9 @@ from slidearray.schedulers.dialect import dialect_for
 from slidearray.storage.builtin import builtin_dir
 from slidearray.storage.configs import run_config, run_profile
 from slidearray.storage.files import sha256_file
+from slidearray.storage.frozen import frozen_manifest
 from slidearray.storage.journal import last_released
-from slidearray.storage.manifest import read_manifest
-from slidearray.storage.plan_files import read_planned
+from slidearray.storage.plan_files import read_planned, read_rejected
 from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import Slot, SlotSlide
@@ -82,6 +82,13 @@ def first_attempt(run: RunDir) -> PreparedAttempt:
             f"`slidearray resubmit {run.root}` sends what failed or is missing"
         )
     planned = list(read_planned(run.slides_table))
+    known = [slide.slide_id for slide in planned]
+    known += [slide.slide_id for slide in read_rejected(run.rejected)]
+    if sorted(known) != sorted(row.slide_id for row in frozen_manifest(run).rows):
+        raise RunError(
+            f"{run.slides_table}: does not hold the manifest's slides with {run.rejected.name}: it "
+            "was changed after the plan froze it; plan a new run"
+        )
     slides = _slot_slides(run, {slide.slide_id: slide.seconds for slide in planned})
     shards: dict[int, list[SlotSlide]] = {}
     for slide in planned:
@@ -180,7 +187,7 @@ def _slot_slides(run: RunDir, seconds: dict[str, float]) -> dict[str, SlotSlide]
             magnification=row.magnification,
             seconds=seconds[row.slide_id],
         )
-        for row in read_manifest(run.manifest).rows
+        for row in frozen_manifest(run).rows
         if row.slide_id in seconds
     }
 

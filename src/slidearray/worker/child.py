@@ -13,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.errors import SlidearrayError
 from slidearray.storage.rundir import RunDir
 from slidearray.storage.slots import SlotSlide
 from slidearray.worker.channel import messages, send
-from slidearray.worker.faults import described
+from slidearray.worker.faults import classified, described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,11 @@ def main(argv: Sequence[str]) -> ExitCode:
     except Exception as error:  # also what is missing on this node
         if not isinstance(error, SlidearrayError):
             traceback.print_exc()
-        send(int(events), {"event": "setup_failed", "reason": described(error)})
+        cause = error.__cause__ or error  # of an encoder's fault: what its own code raised
+        oom = classified(cause, writing=Path(root))[0] is FailureClass.OUT_OF_MEMORY
+        failure = FailureClass.OUT_OF_MEMORY if oom else FailureClass.SETUP_FAILED
+        reason = described(error)
+        send(int(events), {"event": "setup_failed", "failure": failure, "reason": reason})
         return ExitCode.SETUP_FAILED
     send(int(events), {"event": "ready"})
     for request in messages(int(requests)):

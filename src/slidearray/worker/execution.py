@@ -105,6 +105,8 @@ class Execution:
             self._cut_short(slide, "interrupted", reason=f"the worker was told to stop by {stop}")
         except _OutOfTime:
             self._cut_short(slide, "failed", **self._timeout(slide, began=began))
+        if message["slide_id"] != slide.slide_id:
+            message = self._confused(slide)
         if self._child is None:
             self._children.clear(slide)
         self._conclude(slide, message)
@@ -137,12 +139,25 @@ class Execution:
         except (_Stopped, _OutOfTime):
             self._check_start(slide)  # raises, with the reason
             raise
-        if message is None:
-            _, reason = self._death(child, "while it loaded the encoder")
+        failure, reason = self._loaded(child, message)
+        if failure is FailureClass.OUT_OF_MEMORY:  # more of it helps, unlike with any other fault
+            self._record.write("slide_started", slide_id=slide.slide_id)
+            self._cut_short(slide, "failed", failure=failure, reason=reason)
+        if failure:
             self._setup_failed(reason)
-        if message["event"] != "ready":
-            self._setup_failed(message["reason"])
         return child
+
+    def _loaded(
+        self, child: ChildProcess, message: Message | None
+    ) -> tuple[FailureClass | None, str]:
+        """Why a child is not ready for its first slide; no class when it is."""
+        if message is None:
+            died, reason = self._death(child, "while it loaded the encoder")
+            oom = died is FailureClass.OUT_OF_MEMORY
+            return died if oom else FailureClass.SETUP_FAILED, reason
+        if message["event"] == "ready":
+            return None, ""
+        return FailureClass(message["failure"]), message["reason"]
 
     def _next(self, child: ChildProcess) -> Message | None:
         """The child's next message; None when it died without one.
@@ -205,6 +220,16 @@ class Execution:
             "slide_id": slide.slide_id,
             "failure": failure,
             "reason": reason,
+        }
+
+    def _confused(self, slide: SlotSlide) -> Message:
+        """What becomes of a slide that was answered for another: nothing said by it is trusted."""
+        self._end_child()
+        return {
+            "event": "failed",
+            "slide_id": slide.slide_id,
+            "failure": FailureClass.WORKER_ERROR,
+            "reason": "the child answered for another slide: did the encoder copy its process?",
         }
 
     def _death(self, child: ChildProcess, when: str) -> tuple[FailureClass, str]:

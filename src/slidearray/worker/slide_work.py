@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 import traceback
@@ -68,6 +69,7 @@ class SlideWork:
         (output,) = document.outputs
         self._run = run
         self._token = token
+        self._pid = os.getpid()
         self._label = output.label
         asked = document.config["encoder"]
         self._batch_size = int(asked["batch_size"])
@@ -86,6 +88,7 @@ class SlideWork:
                     traceback.print_exc(file=sys.stderr)
             failure, reason = classified(error, writing=path)
             result = {"event": "failed", "failure": failure, "reason": reason}
+        self._end_copies()
         seconds = round(time.perf_counter() - began, 3)
         return {"slide_id": slide.slide_id, "seconds": seconds, **result}
 
@@ -104,6 +107,7 @@ class SlideWork:
                 return finished
             features, coords, dropped = self._features(reader, grid)
             header = reader.header
+        self._end_copies()
         about = _about(header, shape, grid=grid, magnification=slide.magnification)
         empty = None if len(coords) else _why_empty(grid, dropped=dropped)
         data = FeatureData(
@@ -119,6 +123,11 @@ class SlideWork:
         facts = write_feature_file(path, data, token=self._token)
         made = self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
         return {**made, "reason": empty} if empty else made
+
+    def _end_copies(self) -> None:
+        """End a copy of this process that an encoder's fork left running our code."""
+        if os.getpid() != self._pid:
+            os._exit(0)
 
     def _finished(self, path: Path, key: str) -> Event | None:
         """The result of another execution, when it is current and sound."""
