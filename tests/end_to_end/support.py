@@ -82,3 +82,36 @@ class Project:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+ENCODER = """
+import numpy as np
+
+class Mean:
+    name = "mean"
+    dim = 3
+    def encode(self, tiles):
+        {body}
+        return tiles.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+
+def make():
+    return Mean()
+"""
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def use_encoder(project: Project, body: str, **config: object) -> None:
+    (project.folder / "encoder.py").write_text(ENCODER.format(body=body))
+    project.config(encoder={"name": "python:encoder.py:make"}, **config)
+
+
+def json_path(project: Project, slide_id: str) -> str:
+    text = (project.folder / "metadata/slide_manifest.csv").read_text()
+    return next(line.split(",")[1] for line in text.splitlines() if line.startswith(slide_id))
