@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 SPOKEN_FOR = {"CHANGELOG.md", "CONTRIBUTING.md", "README.md"}
 
-# What marks unfinished work, a machine that readers do not have, or how the text came to be.
+# What marks unfinished work, or a machine that readers do not have.
 UNFINISHED = re.compile(
-    r"\b(TODO|FIXME|TBD|placeholder|coming soon|for now|not yet implemented|session|agent)\b"
-    r"|/work/|/farm/|/root/",
+    r"\b(TODO|FIXME|TBD|placeholder|coming soon|for now|not yet implemented)\b"
+    r"|/home/|/root/",
     re.IGNORECASE,
 )
 
