@@ -89,7 +89,7 @@ def print_plan(report: PlanReport, *, list_rejected: bool = True) -> None:
                     report.slides,
                     report.tasks,
                     report.tiles,
-                    round(report.core_hours, 2),
+                    f"{report.core_hours:.2g}",
                     size_text(report.feature_bytes),
                     report.inodes,
                 )
