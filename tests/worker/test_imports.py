@@ -12,6 +12,7 @@ HEAVY = {"pandas", "torch", "pydantic", "typer", "submitit", "yaml", "jinja2", "
 NUMERICAL = {"numpy", "h5py", "cv2", "openslide", "PIL"}
 # Loaded by an interpreter's own start-up files when its coverage is measured or it is a venv.
 STARTUP = {"coverage", "tracer", "_virtualenv", "_distutils_hack", "sitecustomize", "usercustomize"}
+STARTUP_PREFIXES = ("__editable__", "__mp_main__", "_sysconfigdata", "$coverage")
 
 
 def packages(bench: Bench, name: str) -> set[str]:
@@ -25,7 +26,7 @@ def test_the_supervisor_loads_the_standard_library_and_itself(bench: Bench) -> N
     foreign = {
         name
         for name in found - set(sys.stdlib_module_names) - STARTUP - {"slidearray", "__main__"}
-        if not name.startswith("__editable__")
+        if not name.startswith(STARTUP_PREFIXES)
     }
     assert foreign == set()
 
