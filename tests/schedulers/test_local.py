@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -136,3 +137,16 @@ def test_an_enclosing_job_leaves_no_trace_in_a_slots_environment() -> None:
         "CUDA_VISIBLE_DEVICES": "1",
         "HOME": "/home/a",
     }
+
+
+def test_what_a_killed_submitter_left_in_the_temporary_folder_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for name in (f"slidearray-{dead.pid}-x", f"slidearray-{os.getppid()}-x", "slidearray-else-x"):
+        (tmp_path / name).mkdir()
+    outcomes([task(tmp_path, 0, "exit 0")])
+    left = sorted(path.name for path in tmp_path.glob("slidearray-*"))
+    assert left == sorted([f"slidearray-{os.getppid()}-x", "slidearray-else-x"])

@@ -29,7 +29,8 @@ def _begun(slide_id: str) -> Event:
 
 
 def _done(slide_id: str) -> Event:
-    return ("done", {"slide_id": slide_id, "num_tiles": 3})
+    file = {"path": "f.h5", "size": 1, "sha256": "s", "content_digest": "c"}
+    return ("done", {"slide_id": slide_id, "num_tiles": 3, "reused": False, "file": file})
 
 
 def _failed(slide_id: str, failure: str) -> Event:
@@ -191,4 +192,11 @@ def test_slots_that_were_cut_are_noticed(run: RunDir) -> None:
     journal.append("intent", slots=3)
     journal.append("released")
     with pytest.raises(RunError, match="holds 2 slots, and the journal says 3"):
+        read_ledger(run)
+
+
+def test_a_result_that_tells_no_file_is_refused_by_the_slides_name(run: RunDir) -> None:
+    _ended(_attempt(run, 1, "d"), 0)
+    _record(run, 1, 0, STARTED, ("done", {"slide_id": "d", "num_tiles": 3}))
+    with pytest.raises(RunError, match="record of d is damaged"):
         read_ledger(run)

@@ -55,11 +55,22 @@ def render(template: str, values: Mapping[str, object], *, source: str) -> str:
     except jinja2.TemplateSyntaxError as err:
         raise TemplateError(f"{source}, line {err.lineno}: {err.message}") from None
     except jinja2.UndefinedError as err:
-        known = f"; known variables are {', '.join(sorted(values))}"
+        known = f"; known variables are {', '.join(_known(values))}"
         raise TemplateError(f"{source}, line {_line(err)}: {err.message}{known}") from None
     except Exception as err:  # a template is its author's program: it can fail in any way
         what = f"{type(err).__name__}: {err}"
         raise TemplateError(f"{source}, line {_line(err)}: {what}") from None
+
+
+def _known(values: Mapping[str, object]) -> list[str]:
+    """Names that a template may use, those of a value's own fields included."""
+    fields = {
+        name: getattr(type(value), "model_fields", None)
+        or getattr(type(value), "__dataclass_fields__", {})
+        for name, value in values.items()
+    }
+    inner = [f"{name}.{field}" for name, own in fields.items() for field in own]
+    return sorted([name for name, own in fields.items() if not own] + inner)
 
 
 def shell_words(value: object) -> str:

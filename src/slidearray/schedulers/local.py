@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import tempfile
 import time
@@ -113,7 +114,13 @@ def run_tasks(
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Where submitit keeps its pickles: they hold the environment, so only its owner reads them."""
-    with tempfile.TemporaryDirectory(prefix="slidearray-") as folder:
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob("slidearray-*-*"):  # of submitters that were killed
+        pid = left.name.split("-")[1]
+        ours = left.lstat().st_uid == os.getuid()
+        if ours and pid.isdigit() and not _process_started(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"slidearray-{os.getpid()}-") as folder:
         yield Path(folder)
 
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from slidearray.storage.rundir import AttemptDir, RunDir
 
 
+#: What `done` and `empty` tell, and what they tell of the file.
+RESULT_KEYS = frozenset({"num_tiles", "file"})
+FILE_KEYS = frozenset({"path", "size", "sha256", "content_digest"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """What became of every slide of a run."""
@@ -62,12 +67,27 @@ def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
     order = (row.slide_id for row in frozen_manifest(run).rows)
     return Ledger(
         verdicts={
-            slide_id: verdict(slide_id, histories.get(slide_id, ()))
+            slide_id: _checked(run, slide_id, verdict(slide_id, histories.get(slide_id, ())))
             for slide_id in order
             if slide_id not in refused
         },
         rejected=rejected,
     )
+
+
+def _checked(run: RunDir, slide_id: str, found: Verdict) -> Verdict:
+    """A verdict whose result, if it has one, tells all that is asked of it."""
+    if found.result is None:
+        return found
+    file = found.result.get("file")
+    lacking = RESULT_KEYS - found.result.keys()
+    lacking |= FILE_KEYS - (file.keys() if isinstance(file, dict) else set())
+    if lacking:
+        raise RunError(
+            f"{run.root}: the record of {slide_id} is damaged: its result has no "
+            f"{', '.join(sorted(lacking))}: {found.result}"
+        )
+    return found
 
 
 def _histories(attempt: AttemptDir, *, alive: bool) -> Iterator[SlotHistory]:
