@@ -51,7 +51,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks: other processes have no way to wake us
 
 
 def running(pid: int) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from slidearray.core.classes import Rejected
+from slidearray.core.classes import Rejected, rejected_for
 from slidearray.core.geometry import parse_mpp
 from slidearray.core.ids import NAME_BYTES, fold, safe_name
 from slidearray.errors import ManifestError, SlideError
@@ -80,7 +80,9 @@ def build_manifest(folders: Sequence[Path], *, output: Path, root: Path) -> Buil
     unreadable = []
     for index, header in zip(rows, _headers(root / slide.path for slide in found), strict=True):
         if isinstance(header, SlideError):
-            unreadable.append(_rejected(table.rows[index]["slide_id"], index + 2, header))
+            unreadable.append(
+                rejected_for(header, slide_id=table.rows[index]["slide_id"], row=index + 2)
+            )
         _fill(table.rows[index], header)
     table.write(output)
     return BuildReport(
@@ -118,7 +120,7 @@ def check_manifest(path: Path, *, root: Path, config: Config | None) -> CheckRep
     else:
         judged = preflight_all([(root / r.path, r.mpp) for r in rows], spec=config.tile_spec())
     rejected = [
-        _rejected(row.slide_id, row.row, verdict)
+        rejected_for(verdict, slide_id=row.slide_id, row=row.row)
         for row, verdict in zip(rows, judged, strict=True)
         if isinstance(verdict, SlideError)
     ]
@@ -136,10 +138,6 @@ def _headers(paths: Iterable[Path]) -> Iterator[SlideHeader | SlideError]:
 
     with ThreadPoolExecutor(HEADER_THREADS) as pool:
         yield from pool.map(one, paths)
-
-
-def _rejected(slide_id: str, row: int, error: SlideError) -> Rejected:
-    return Rejected(slide_id=slide_id, row=row, failure=error.failure, reason=error.reason)
 
 
 def _fill(row: dict[str, str], header: SlideHeader | SlideError) -> None:

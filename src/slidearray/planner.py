@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from slidearray.core.classes import PERMANENT, Rejected
+from slidearray.core.classes import PERMANENT, Rejected, rejected_for
 from slidearray.core.cost import Cost, predict
 from slidearray.core.differences import differences
 from slidearray.core.ids import control_character, safe_name
@@ -97,12 +97,12 @@ def plan_run(
     RunError
         When the run directory exists, or no slide can be used. Nothing is written then.
     """
-    run = RunDir(root=_root(project, run_dir or project / config.run_dir), project=project)
+    run = _run(config, project, run_dir)
     manifest = read_manifest(project / config.manifest)
-    output = _output(config, project=project)
-    document = _document(config, profile, run=run, manifest=manifest, output=output)
+    document = _document(config, profile, run=run, manifest=manifest)
     if _is_planned(run):
         raise _second_plan(run, document)
+    (output,) = document.outputs
     accepted, rejected = _examine(config, run, manifest, output=output, progress=progress)
     if not accepted:
         raise RunError(_none_left(project / config.manifest, rejected))
@@ -123,12 +123,11 @@ def planned_before(
     RunError
         When another plan is there, naming what differs.
     """
-    run = RunDir(root=_root(project, run_dir or project / config.run_dir), project=project)
+    run = _run(config, project, run_dir)
     if not _is_planned(run):
         return None
     manifest = read_manifest(project / config.manifest)
-    output = _output(config, project=project)
-    document = _document(config, profile, run=run, manifest=manifest, output=output)
+    document = _document(config, profile, run=run, manifest=manifest)
     if _plan_differences(read_document(run), document):
         raise _second_plan(run, document)
     return run
@@ -169,7 +168,9 @@ def _plan_differences(old: RunDocument, new: RunDocument) -> list[str]:
     return words
 
 
-def _root(project: Path, run_dir: Path) -> Path:
+def _run(config: Config, project: Path, run_dir: Path | None) -> RunDir:
+    """The run directory that is asked for, under a name that job scripts can hold."""
+    run_dir = run_dir or project / config.run_dir
     for path in (project, run_dir):
         if control := control_character(str(path)):
             raise RunError(
@@ -180,7 +181,7 @@ def _root(project: Path, run_dir: Path) -> Path:
         run_dir.resolve()
     except (OSError, RuntimeError) as error:
         raise RunError(f"{run_dir}: {error}; choose another run_dir") from None
-    return run_dir.absolute()
+    return RunDir(root=run_dir.absolute(), project=project)
 
 
 def _output(config: Config, *, project: Path) -> Output:
@@ -194,9 +195,7 @@ def _output(config: Config, *, project: Path) -> Output:
     )
 
 
-def _document(
-    config: Config, profile: Profile, *, run: RunDir, manifest: Manifest, output: Output
-) -> RunDocument:
+def _document(config: Config, profile: Profile, *, run: RunDir, manifest: Manifest) -> RunDocument:
     versions = {name: version(name) for name in RECORDED_PACKAGES}
     return RunDocument(
         run_id=uuid.uuid4().hex,
@@ -206,7 +205,7 @@ def _document(
         config=config.to_json(),
         profile=profile.to_json(),
         manifest_digest=manifest.digest,
-        outputs=(output,),
+        outputs=(_output(config, project=run.project),),
         versions={"python": platform.python_version(), **versions},
     )
 
@@ -226,11 +225,7 @@ def _examine(
     judged = preflight_all(slides, spec=config.tile_spec())
     for count, (row, found) in enumerate(zip(manifest.rows, judged, strict=True), start=1):
         if isinstance(found, SlideError) and found.failure in PERMANENT:
-            rejected.append(
-                Rejected(
-                    slide_id=row.slide_id, row=row.row, failure=found.failure, reason=found.reason
-                )
-            )
+            rejected.append(rejected_for(found, slide_id=row.slide_id, row=row.row))
         elif isinstance(found, SlideError):  # the file system's trouble: the worker tries again
             size_bytes = _size(run.project / row.path)
             cost = predict(

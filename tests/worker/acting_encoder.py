@@ -73,7 +73,7 @@ def act(word: str) -> None:
         "too-large": lambda: np.ones(2**50),
         "disk-full": _disk_full,
         "print": lambda: print(json.dumps({"event": "done", "slide_id": "printed"}), flush=True),
-        "block": lambda: _hold(lambda: time.sleep(3600)),
+        "block": lambda: _hold(lambda: time.sleep(3600)),  # the test ends it
         "block-until-told": lambda: _hold(_wait_for_go),
         "native": lambda: _hold(ctypes.PyDLL(None).pause),  # keeps the interpreter lock
         "modules": lambda: (HERE / "modules").write_text("\n".join(sorted(sys.modules))),
@@ -104,7 +104,7 @@ def _oom_killed() -> None:
 
 def _wait_for_go() -> None:
     while not (HERE / "go").exists():
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks at the file
 
 
 def _hold(wait: Callable[[], object]) -> None:

@@ -83,10 +83,7 @@ def test_a_worker_that_is_told_while_the_encoder_loads_ends_within_4_s(
 def test_an_interrupted_slot_leaves_no_unfinished_file_of_its_own(
     bench: Bench, arrival: Arrival
 ) -> None:
-    bench.acts("work", "block")
-    process = bench.start()
-    arrival.wait()
-    other = leave_partials(bench, "b")
+    process, other = caught_writing(bench, arrival)
     process.terminate()
     bench.end(process)
     assert partials(bench) == [other]
@@ -95,15 +92,20 @@ def test_an_interrupted_slot_leaves_no_unfinished_file_of_its_own(
 def test_a_crashed_slide_leaves_no_unfinished_file_of_its_own(
     bench: Bench, arrival: Arrival
 ) -> None:
-    bench.acts("work", "block")
-    process = bench.start()
-    arrival.wait()
-    other = leave_partials(bench, "b")
+    process, other = caught_writing(bench, arrival)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(child), signal.SIGSEGV)
     assert bench.end(process) == 0
     assert bench.outcome() == {"a": "done", "b": "failed worker_error", "c": "done"}
     assert partials(bench) == [other]
+
+
+def caught_writing(bench: Bench, arrival: Arrival) -> tuple[subprocess.Popen[bytes], str]:
+    """A worker in its second slide, with partial files: its own, and another's, which is named."""
+    bench.acts("work", "block")
+    process = bench.start()
+    arrival.wait()
+    return process, leave_partials(bench, "b")
 
 
 def leave_partials(bench: Bench, slide_id: str) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slidearray.errors import SlideError
 
 
 class FailureClass(StrEnum):
@@ -59,3 +63,8 @@ class Rejected:
     row: int  # of the manifest, as a spreadsheet counts: the header is row 1
     failure: FailureClass
     reason: str
+
+
+def rejected_for(error: SlideError, *, slide_id: str, row: int) -> Rejected:
+    """The slide of a manifest's row, rejected for `error`."""
+    return Rejected(slide_id=slide_id, row=row, failure=error.failure, reason=error.reason)

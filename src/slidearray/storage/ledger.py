@@ -36,18 +36,11 @@ class Ledger:
     rejected: list[Rejected]
 
 
-def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
+def read_ledger(run: RunDir) -> Ledger:
     """Read what became of every slide; never looks at feature files.
 
-    A `done` or `empty` event of a verdict has the `host` that wrote it.
-
-    Parameters
-    ----------
-    run
-        The run.
-    alive
-        Whether slots of the newest attempt that nobody saw end may still be at work; by default
-        that is so while another process holds the run's lock.
+    A `done` or `empty` event of a verdict has the `host` that wrote it. While another process holds
+    the run's lock, slots of the newest attempt that nobody saw end may still be at work.
 
     Raises
     ------
@@ -55,8 +48,7 @@ def read_ledger(run: RunDir, *, alive: bool | None = None) -> Ledger:
         A damaged file of the run directory.
     """
     numbers = run.attempts()
-    if alive is None:
-        alive = lock_is_live(run)
+    alive = lock_is_live(run)
     histories: dict[str, list[SlotHistory]] = {}
     for number in numbers:
         for history in _histories(run.attempt(number), alive=alive and number == numbers[-1]):
@@ -94,7 +86,7 @@ def _histories(attempt: AttemptDir, *, alive: bool) -> Iterator[SlotHistory]:
     journal = Journal(attempt.journal).read()
     if not any(event["event"] == "released" for event in journal):
         return  # whoever began it was stopped before anything was sent
-    ends = {event["slot"]: event for event in journal if event["event"] == "slot_ended"}
+    ends = {event.get("slot"): event for event in journal if event["event"] == "slot_ended"}
     records = read_records(attempt)
     slots = list(read_slots(attempt.slots))
     meant = next((event.get("slots") for event in journal if event["event"] == "intent"), None)

@@ -24,7 +24,7 @@ from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import Slot, SlotSlide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from slidearray.core.config import Config
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from slidearray.core.verdicts import Verdict
     from slidearray.schedulers.arrays import ArrayJob
     from slidearray.storage.ledger import Ledger
+    from slidearray.storage.manifest import ManifestRow
+    from slidearray.storage.plan_files import PlannedSlide
     from slidearray.storage.rundir import AttemptDir, RunDir
 
 
@@ -82,14 +84,15 @@ def first_attempt(run: RunDir) -> PreparedAttempt:
             f"`slidearray resubmit {run.root}` sends what failed or is missing"
         )
     planned = list(read_planned(run.slides_table))
+    rows = frozen_manifest(run).rows
     known = [slide.slide_id for slide in planned]
     known += [slide.slide_id for slide in read_rejected(run.rejected)]
-    if sorted(known) != sorted(row.slide_id for row in frozen_manifest(run).rows):
+    if sorted(known) != sorted(row.slide_id for row in rows):
         raise RunError(
             f"{run.slides_table}: does not hold the manifest's slides with {run.rejected.name}: it "
             "was changed after the plan froze it; plan a new run"
         )
-    slides = _slot_slides(run, {slide.slide_id: slide.seconds for slide in planned})
+    slides = _slot_slides(rows, planned)
     shards: dict[int, list[SlotSlide]] = {}
     for slide in planned:
         shards.setdefault(slide.shard, []).append(slides[slide.slide_id])
@@ -124,27 +127,18 @@ def next_attempt(
         raise RunError(
             f"{run.root}: planned, and not submitted yet: `slidearray submit {run.root}` does it"
         )
-    config = run_config(run)
-    retry = config.retry_policy()
-    deep = FailureClass.LOST in include
-    sent = [
-        again
-        for slide_id, verdict in ledger.verdicts.items()
-        if (
-            again := resend(
-                slide_id,
-                _as_found(run, verdict, deep=deep),
-                retry=retry,
-                include=include,
-                by_hand=by_hand,
-            )
-        )
-    ]
+    config, profile = run_config(run), run_profile(run)
+    retry, deep = config.retry_policy(), FailureClass.LOST in include
+    found = ((name, _as_found(run, old, deep=deep)) for name, old in ledger.verdicts.items())
+    asked = (
+        resend(slide_id, verdict, retry=retry, include=include, by_hand=by_hand)
+        for slide_id, verdict in found
+    )
+    sent = [again for again in asked if again]
     if not sent:
         return None
-    seconds = {slide.slide_id: slide.seconds for slide in read_planned(run.slides_table)}
-    profile = run_profile(run)
-    groups = _regroup(sent, config, profile, slides=_slot_slides(run, seconds))
+    slides = _slot_slides(frozen_manifest(run).rows, read_planned(run.slides_table))
+    groups = _regroup(sent, config, profile, slides=slides)
     prepared = _prepare(run, profile, groups)
     return replace(prepared, resends=tuple(sent))
 
@@ -177,7 +171,11 @@ def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
     return replace(found, state=State.FAILED, failure=FailureClass.LOST, reason=fault)
 
 
-def _slot_slides(run: RunDir, seconds: dict[str, float]) -> dict[str, SlotSlide]:
+def _slot_slides(
+    rows: Iterable[ManifestRow], planned: Iterable[PlannedSlide]
+) -> dict[str, SlotSlide]:
+    """What the worker needs of every slide that was planned, by id."""
+    seconds = {slide.slide_id: slide.seconds for slide in planned}
     return {
         row.slide_id: SlotSlide(
             slide_id=row.slide_id,
@@ -187,7 +185,7 @@ def _slot_slides(run: RunDir, seconds: dict[str, float]) -> dict[str, SlotSlide]
             magnification=row.magnification,
             seconds=seconds[row.slide_id],
         )
-        for row in frozen_manifest(run).rows
+        for row in rows
         if row.slide_id in seconds
     }
 
