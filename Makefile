@@ -11,11 +11,12 @@ unexport SLIDES
 export DEMO_SLIDES := $(value SLIDES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check coverage clean
+.PHONY: help demo test test-slurm lint types check coverage clean
 
 help:
 	@echo 'make demo [SLIDES=FOLDER]  slides to a feature store, on synthetic slides or on your own'
-	@echo 'make test                  the tests'
+	@echo 'make test                  the tests; those on a real SLURM too, where one can be started'
+	@echo 'make test-slurm            only those on a real SLURM (as root, on Debian or Ubuntu)'
 	@echo 'make lint, make types      style and spelling; types'
 	@echo 'make check                 lint, types and tests: what CI runs'
 	@echo 'make coverage              the tests, with the lines that none of them reached'
@@ -50,8 +51,13 @@ demo: $(INSTALLED)
 	fi; \
 	$(PYTHON) -m slidearray demo "$$@"
 
+# Tests of one file stay together (loadfile): what they share is made once, runs on SLURM above all.
 test: $(INSTALLED)
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+test-slurm: $(INSTALLED)
+	@tests/slurm/cluster/start-slurm --check
+	CI=true $(PYTHON) -m pytest -n 2 --dist loadfile tests/slurm
 
 lint: $(INSTALLED)
 	$(PYTHON) -m ruff check

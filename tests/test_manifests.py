@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from slidearray.cli.main import main
 from slidearray.core.classes import FailureClass
 from slidearray.core.config import Config, parse_config
+from slidearray.core.headers import HEADER_COLUMNS
 from slidearray.errors import ManifestError
 from slidearray.manifests import COLUMNS, BuildReport, build_manifest, check_manifest
+from slidearray.slides.synthetic import write_slide
 from slidearray.storage.manifest import read_manifest, write_manifest
 
 if TYPE_CHECKING:
@@ -249,3 +252,54 @@ def test_an_output_that_cannot_be_written_is_named(project: Path) -> None:
     (project / "metadata").write_text("a file", encoding="utf-8")
     with pytest.raises(ManifestError, match=r"m\.csv: cannot be written"):
         build(project)
+
+
+def header_cells(project: Path) -> list[tuple[str, ...]]:
+    return [tuple(row[name] for name in HEADER_COLUMNS) for row in table(project)]
+
+
+def test_with_headers_the_manifest_tells_what_a_plan_needs(project: Path) -> None:
+    (project / "raw" / "two" / "broken.svs").write_bytes(b"no slide")
+    manifest = project / "metadata" / "m.csv"
+    argv = ["manifest", "build", str(project / "raw"), "-o", str(manifest)]
+    assert main([*argv, "--root", str(project), "--headers"]) == 0
+    assert read_manifest(manifest).columns == (*COLUMNS, *HEADER_COLUMNS)
+    small, again, broken = header_cells(project)
+    assert small == again
+    assert small[:3] == ("16x16", "0.499", "0.499")
+    assert 0 <= float(small[3]) <= 1
+    assert broken == ("", "", "", "")
+
+
+def test_columns_of_headers_that_are_there_are_never_stale(project: Path) -> None:
+    build_manifest(
+        [project / "raw"], output=project / "metadata" / "m.csv", root=project, headers=True
+    )
+    before = (project / "metadata" / "m.csv").read_bytes()
+    build(project)
+    assert (project / "metadata" / "m.csv").read_bytes() == before
+    slide = project / "raw" / "two" / "a.svs"
+    slide.unlink()
+    write_slide(slide, width=900, height=700, seed=1, tissue=0.5, mpp="0.25")
+    build(project, "raw/two")
+    one, two = header_cells(project)
+    assert one[0] == "16x16"
+    assert two[0].startswith("900x700")
+    slide.write_bytes(b"")
+    build(project)
+    assert header_cells(project)[1] == ("", "", "", "")
+
+
+def test_without_headers_no_column_of_them_appears(project: Path) -> None:
+    build(project)
+    assert read_manifest(project / "metadata" / "m.csv").columns == COLUMNS
+
+
+def test_a_check_names_malformed_columns_of_headers(project: Path) -> None:
+    build_manifest(
+        [project / "raw"], output=project / "metadata" / "m.csv", root=project, headers=True
+    )
+    edit(project, [row | {"header_tissue": "half"} for row in table(project)])
+    with pytest.raises(ManifestError, match="row 2, column header_tissue: found 'half'") as caught:
+        check_manifest(project / "metadata" / "m.csv", root=project, config=None)
+    assert len(caught.value.faults) == 2

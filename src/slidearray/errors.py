@@ -6,6 +6,8 @@ SlidearrayError          exit 1, printed as `error: ...` without a traceback
 ├── TemplateError        a job-script template
 ├── ManifestError        the manifest; `faults` holds one line each
 ├── RunError             a run directory, or what was asked of it
+├── SchedulerError       a scheduler that did not answer, or not as expected
+│   └── RefusedError     ... that said no: nothing of what was asked is in its queue
 ├── EncoderError         an encoder that cannot be loaded
 ├── StoreError           a feature file or a store
 ├── SlideError           one slide; `failure` is its class
@@ -55,6 +57,14 @@ class ManifestError(SlidearrayError):
 
 class RunError(SlidearrayError):
     """A run directory that is not one, is damaged, or cannot do what was asked."""
+
+
+class SchedulerError(SlidearrayError):
+    """A scheduler that did not do what was asked of it, or did not answer."""
+
+
+class RefusedError(SchedulerError):
+    """A scheduler that said no: nothing of what was asked is in its queue."""
 
 
 class EncoderError(SlidearrayError):

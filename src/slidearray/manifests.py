@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import Rejected, rejected_for
 from slidearray.core.geometry import parse_mpp
+from slidearray.core.headers import HEADER_COLUMNS
 from slidearray.core.ids import NAME_BYTES, fold, safe_name
 from slidearray.errors import ManifestError, SlideError
 from slidearray.slides.discovery import SUFFIXES, FoundSlide, find_slides
-from slidearray.slides.preflight import HEADER_THREADS, preflight_all
-from slidearray.slides.reader import SlideHeader, read_header
+from slidearray.slides.preflight import Slides, read_all, survey
 from slidearray.storage.manifest import Manifest, read_manifest, write_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from slidearray.core.config import Config
+    from slidearray.slides.preflight import ReadHeader
 
 #: What `build` reads from the slide each time, and what a person may have corrected.
 READ_COLUMNS = ("size_bytes", "vendor", "width", "height", "levels")
@@ -49,7 +49,9 @@ class CheckReport:
     rejected: tuple[Rejected, ...]
 
 
-def build_manifest(folders: Sequence[Path], *, output: Path, root: Path) -> BuildReport:
+def build_manifest(
+    folders: Sequence[Path], *, output: Path, root: Path, headers: bool = False
+) -> BuildReport:
     """Write the manifest of all slides in folders and below.
 
     A manifest that is there keeps its rows, ids and columns, and what people wrote into it: rows
@@ -64,6 +66,9 @@ def build_manifest(folders: Sequence[Path], *, output: Path, root: Path) -> Buil
         The manifest.
     root
         Folder from which its paths start.
+    headers
+        Also write the columns of `core.headers`; those of a manifest that has them are always
+        written anew, so that they never tell of a slide that was replaced.
 
     Raises
     ------
@@ -75,24 +80,22 @@ def build_manifest(folders: Sequence[Path], *, output: Path, root: Path) -> Buil
         raise ManifestError(
             [f"{folder}: found no slide; known are {' '.join(SUFFIXES)}" for folder in folders]
         )
-    table = _Table.of(read_manifest(output) if output.exists() else None, root=root)
+    existing = read_manifest(output) if output.exists() else None
+    headers = headers or bool(existing and set(HEADER_COLUMNS) & set(existing.columns))
+    table = _Table.of(existing, root=root, headers=headers)
     rows = [table.row_of(slide) for slide in found]
-    unreadable = []
-    for index, header in zip(rows, _headers(root / slide.path for slide in found), strict=True):
-        if isinstance(header, SlideError):
-            unreadable.append(
-                rejected_for(header, slide_id=table.rows[index]["slide_id"], row=index + 2)
-            )
-        _fill(table.rows[index], header)
+    read = read_all((root / slide.path for slide in found), tissue=headers)
+    filled = [table.fill(index, header) for index, header in zip(rows, read, strict=True)]
     table.write(output)
+    seen = set(rows)
     return BuildReport(
         slides=len(table.rows),
         added=tuple(row["slide_id"] for row in table.rows[table.kept :]),
         not_found=tuple(
-            row["slide_id"] for index, row in enumerate(table.rows) if index not in set(rows)
+            row["slide_id"] for index, row in enumerate(table.rows) if index not in seen
         ),
         notes=tuple(table.notes),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(rejected for rejected in filled if rejected),
     )
 
 
@@ -113,42 +116,24 @@ def check_manifest(path: Path, *, root: Path, config: Config | None) -> CheckRep
     ManifestError
         With every structural fault.
     """
-    rows = read_manifest(path).rows
-    judged: Iterator[object]
-    if config is None:
-        judged = _headers(root / row.path for row in rows)
-    else:
-        judged = preflight_all([(root / r.path, r.mpp) for r in rows], spec=config.tile_spec())
+    manifest = read_manifest(path)
+    faults = _faults(manifest, root=root, config=config)
+    ids = manifest.column("slide_id")
     rejected = [
-        rejected_for(verdict, slide_id=row.slide_id, row=row.row)
-        for row, verdict in zip(rows, judged, strict=True)
-        if isinstance(verdict, SlideError)
+        rejected_for(error, slide_id=ids[index], row=manifest.numbers[index])
+        for index, error in sorted(faults.items())
     ]
-    return CheckReport(slides=len(rows), rejected=tuple(rejected))
+    return CheckReport(slides=len(ids), rejected=tuple(rejected))
 
 
-def _headers(paths: Iterable[Path]) -> Iterator[SlideHeader | SlideError]:
-    """Headers of many slides at once, in their order; a slide's fault takes its place."""
-
-    def one(path: Path) -> SlideHeader | SlideError:
-        try:
-            return read_header(path)
-        except SlideError as error:
-            return error
-
-    with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        yield from pool.map(one, paths)
-
-
-def _fill(row: dict[str, str], header: SlideHeader | SlideError) -> None:
-    """Put what a header says into its row; nothing where it cannot be read."""
-    if isinstance(header, SlideError):
-        row |= dict.fromkeys(READ_COLUMNS, "")
-        return
-    values = (header.size_bytes, header.vendor, header.width, header.height)
-    row |= dict(zip(READ_COLUMNS, map(str, (*values, len(header.level_dimensions))), strict=True))
-    for column, text in zip(FILLED_COLUMNS, (header.mpp_x, header.magnification), strict=True):
-        row[column] = row.get(column) or (text if text and parse_mpp(text) else "")
+def _faults(manifest: Manifest, *, root: Path, config: Config | None) -> dict[int, SlideError]:
+    """What is wrong with slides, each opened; by index of the row."""
+    paths = manifest.column("path")
+    if config is None:
+        read = read_all((root / path for path in paths), tissue=False)
+        return {index: found for index, found in enumerate(read) if isinstance(found, SlideError)}
+    slides = Slides(root=root, paths=paths, mpp=manifest.column("mpp"), told={})
+    return survey(slides, spec=config.tile_spec(), tissue=False).faults
 
 
 @dataclass(kw_only=True)
@@ -164,13 +149,14 @@ class _Table:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, existing: Manifest | None, *, root: Path) -> _Table:
+    def of(cls, existing: Manifest | None, *, root: Path, headers: bool) -> _Table:
         """What is there already."""
         columns = existing.columns if existing else ()
+        wanted = (*COLUMNS, *HEADER_COLUMNS) if headers else COLUMNS
         rows = [dict(row.cells) for row in existing.rows] if existing else []
         paths = (os.path.abspath(root / row["path"]) for row in rows)  # noqa: PTH100 -- without `..`
         return cls(
-            columns=[*columns, *(name for name in COLUMNS if name not in columns)],
+            columns=[*columns, *(name for name in wanted if name not in columns)],
             rows=rows,
             kept=len(rows),
             by_path={path: index for index, path in enumerate(paths)},
@@ -190,6 +176,23 @@ class _Table:
             self.notes.append(f"{slide.path}: {slide.name!r} has the id {slide_id!r}")
         self.rows.append({"slide_id": slide_id, "path": str(slide.path), "cohort": cohort})
         return len(self.rows) - 1
+
+    def fill(self, index: int, read: ReadHeader | SlideError) -> Rejected | None:
+        """Put what a header says into a row; nothing where it cannot be read, and the reason."""
+        row = self.rows[index]
+        if isinstance(read, SlideError):
+            row |= dict.fromkeys((*READ_COLUMNS, *HEADER_COLUMNS), "")
+            return rejected_for(read, slide_id=row["slide_id"], row=index + 2)
+        header = read.header
+        values = (header.size_bytes, header.vendor, header.width, header.height)
+        row |= dict(
+            zip(READ_COLUMNS, map(str, (*values, len(header.level_dimensions))), strict=True)
+        )
+        row |= read.cells
+        told = (header.mpp_x, header.magnification)
+        for column, text in zip(FILLED_COLUMNS, told, strict=True):
+            row[column] = row.get(column) or (text if text and parse_mpp(text) else "")
+        return None
 
     def _free_id(self, stem: str, *, cohort: str) -> str:
         candidate = name = stem

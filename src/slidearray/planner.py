@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from slidearray.core.classes import PERMANENT, Rejected, rejected_for
-from slidearray.core.cost import Cost, predict
-from slidearray.core.differences import differences
+from slidearray.core.classes import Rejected, rejected_for
+from slidearray.core.cost import COORDS_BYTES, FEATURE_BYTES
+from slidearray.core.headers import HEADER_COLUMNS
 from slidearray.core.ids import control_character, safe_name
+from slidearray.core.planning import Planning, Room
 from slidearray.core.recipe import Recipe
-from slidearray.core.sharding import deal
 from slidearray.encoders.contract import load_encoder
-from slidearray.errors import RunError, SlideError
+from slidearray.errors import RunError
 from slidearray.schedulers.dialect import dialect_for
-from slidearray.slides.preflight import Preflight, preflight_all
+from slidearray.slides.keys import current_keys
+from slidearray.slides.preflight import Slides, survey
+from slidearray.storage.earlier import earlier_costs
 from slidearray.storage.files import utc_now
-from slidearray.storage.manifest import Manifest, ManifestRow, read_manifest, write_manifest
-from slidearray.storage.plan_files import PlannedSlide, write_planned, write_rejected
+from slidearray.storage.freezing import (
+    FrozenPlan,
+    freeze,
+    is_planned,
+    plan_differences,
+    second_plan,
+)
+from slidearray.storage.manifest import read_manifest
+from slidearray.storage.plan_files import PlannedTable
+from slidearray.storage.reuse import Reuse, candidates
 from slidearray.storage.rundir import (
     Output,
     RunDir,
     RunDocument,
     read_document,
     relative_project,
-    write_document,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +44,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.config import Config
+    from slidearray.core.planning import Survey
     from slidearray.core.profile import Profile
+    from slidearray.core.queue import QueueLimits
+    from slidearray.core.refinement import Observed
+    from slidearray.storage.manifest import Manifest
 
 #: Packages whose versions may change pixels, features or files.
 RECORDED_PACKAGES = ("slidearray", "numpy", "h5py", "openslide-python", "openslide-bin",
@@ -48,23 +60,19 @@ INODES_PER_SLOT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """What a plan decided, and what it will cost at most."""
+    """What a plan decided, and what it will cost."""
 
     run: RunDir
+    profile: str  # its name, and what it is for
     slides: int
     rejected: tuple[Rejected, ...]
     tasks: int
-    tiles: int  # of the whole slides; tissue detection leaves fewer
+    tiles: int  # of the whole slides: there will not be more
+    expected_tiles: int  # of those, as many as there is tissue
     core_hours: float
-    feature_bytes: int
+    feature_bytes: int  # of all tiles
     inodes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Accepted:
-    row: ManifestRow
-    cost: Cost
-    tiles: int
+    notes: tuple[str, ...]  # what else went into the plan, one line each
 
 
 def plan_run(
@@ -73,6 +81,8 @@ def plan_run(
     *,
     project: Path,
     run_dir: Path | None = None,
+    reuse: Sequence[RunDir] = (),
+    limits: QueueLimits | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PlanReport:
     """Freeze a run directory for `config`.
@@ -86,31 +96,35 @@ def plan_run(
     project
         Folder that relative paths start from.
     run_dir
-        Run directory, instead of the config's.
+        Instead of the config's.
+    reuse
+        Other runs, whose feature files are taken where they are current.
+    limits
+        What the scheduler takes, where that is known.
     progress
-        Called with (headers read, slides) as headers are read.
+        Called with (slides looked at, slides) as headers are read.
 
     Raises
     ------
     ManifestError
         For structural faults of the manifest, all at once.
     RunError
-        When the run directory exists, or no slide can be used. Nothing is written then.
+        When the run directory exists or no slide can be used. Nothing is written then.
     """
-    run = _run(config, project, run_dir)
-    manifest = read_manifest(project / config.manifest)
+    run, told = _run(config, project, run_dir), read_manifest(project / config.manifest)
+    manifest = told.without(HEADER_COLUMNS)
     document = _document(config, profile, run=run, manifest=manifest)
-    if _is_planned(run):
-        raise _second_plan(run, document)
-    (output,) = document.outputs
-    accepted, rejected = _examine(config, run, manifest, output=output, progress=progress)
-    if not accepted:
-        raise RunError(_none_left(project / config.manifest, rejected))
-    seconds = [slide.cost.seconds for slide in accepted]
-    at_once = dialect_for(profile).at_once(profile.cpus_per_task)
-    shards = deal(seconds, config.shards, at_least=at_once)
-    _freeze(run, document, manifest, planned=_planned(accepted, shards), rejected=rejected)
-    return _report(run, profile, accepted, rejected=rejected, tasks=len(shards), output=output)
+    if is_planned(run):
+        raise second_plan(run, document)
+    found, (output,) = _survey(config, told, run=run, progress=progress), document.outputs
+    plan = Planning(found, config, feature_dim=output.feature_dim)
+    rejected = _rejected(plan, manifest, path=project / config.manifest)
+    _refine(plan, earlier_costs(run, document, others=reuse))
+    reused = _reuse(plan, reuse, config=config, run=run, manifest=manifest, output=output)
+    plan.pack(config.shards, _room(profile, limits))
+    planned = _planned(plan, manifest)
+    freeze(run, FrozenPlan(document, manifest, planned, rejected=rejected, reused=reused))
+    return _report(run, profile, plan, rejected=rejected, output=output)
 
 
 def planned_before(
@@ -124,48 +138,13 @@ def planned_before(
         When another plan is there, naming what differs.
     """
     run = _run(config, project, run_dir)
-    if not _is_planned(run):
+    if not is_planned(run):
         return None
-    manifest = read_manifest(project / config.manifest)
+    manifest = read_manifest(project / config.manifest).without(HEADER_COLUMNS)
     document = _document(config, profile, run=run, manifest=manifest)
-    if _plan_differences(read_document(run), document):
-        raise _second_plan(run, document)
+    if plan_differences(read_document(run), document):
+        raise second_plan(run, document)
     return run
-
-
-def _is_planned(run: RunDir) -> bool:
-    """Whether a run is there; `RunError` when something else is."""
-    if run.document.exists():
-        return True
-    if run.root.exists() and not (run.root.is_dir() and not any(run.root.iterdir())):
-        raise RunError(
-            f"{run.root}: holds other files and no run; "
-            "choose another run_dir in the config, or pass --run-dir"
-        )
-    return False
-
-
-def _second_plan(run: RunDir, document: RunDocument) -> RunError:
-    words = _plan_differences(read_document(run), document)
-    what = f"differs in {', '.join(words)}" if words else "is the same plan"
-    return RunError(
-        f"{run.root}: already planned; what you ask for now {what}. A run directory is frozen: "
-        "go on with it (`slidearray status`, `submit`, `resubmit`), or choose another run_dir"
-    )
-
-
-def _plan_differences(old: RunDocument, new: RunDocument) -> list[str]:
-    """In what two plans differ, in words with both values."""
-    found = [
-        (key, *values) for key, *values in differences(old.config, new.config) if key != "run_dir"
-    ]
-    found += [(f"profile.{key}", *values) for key, *values in differences(old.profile, new.profile)]
-    words = [f"{key} ({before!r} there, {now!r} now)" for key, before, now in found]
-    if old.manifest_digest != new.manifest_digest:
-        words.append("the manifest's rows")
-    if old.outputs != new.outputs and not words:
-        words.append("the recipe (another version of the code or of the encoder)")
-    return words
 
 
 def _run(config: Config, project: Path, run_dir: Path | None) -> RunDir:
@@ -210,123 +189,116 @@ def _document(config: Config, profile: Profile, *, run: RunDir, manifest: Manife
     )
 
 
-def _examine(
+def _survey(
+    config: Config,
+    manifest: Manifest,
+    *,
+    run: RunDir,
+    progress: Callable[[int, int], None] | None,
+) -> Survey:
+    slides = Slides(
+        root=run.project,
+        paths=manifest.column("path"),
+        mpp=manifest.column("mpp"),
+        told={name: manifest.table[name] for name in HEADER_COLUMNS if name in manifest.table},
+    )
+    tissue = config.tissue.method != "none"
+    return survey(slides, spec=config.tile_spec(), tissue=tissue, progress=progress)
+
+
+def _rejected(plan: Planning, manifest: Manifest, *, path: Path) -> list[Rejected]:
+    """The slides that cannot be used; `RunError` when there are no others."""
+    ids = manifest.column("slide_id")
+    rejected = [
+        rejected_for(error, slide_id=ids[index], row=manifest.numbers[index])
+        for index, error in sorted(plan.rejected.items())
+    ]
+    if not plan.accepted:
+        lines = [f"  row {r.row}, {r.slide_id}: {r.failure}: {r.reason}" for r in rejected[:10]]
+        more = [f"  and {len(rejected) - 10} more"] if len(rejected) > 10 else []
+        what = f"{path}: none of its {len(rejected)} slides can be used:"
+        raise RunError("\n".join([what, *lines, *more]))
+    return rejected
+
+
+def _refine(plan: Planning, earlier: Sequence[tuple[RunDir, Sequence[Observed]]]) -> None:
+    slides = [slide for _, some in earlier for slide in some]
+    plan.refine(slides, source=", ".join(str(run.root) for run, _ in earlier))
+
+
+def _reuse(
+    plan: Planning,
+    others: Sequence[RunDir],
+    *,
     config: Config,
     run: RunDir,
     manifest: Manifest,
-    *,
     output: Output,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[list[_Accepted], list[Rejected]]:
-    accepted: list[_Accepted] = []
-    rejected: list[Rejected] = []
-    edge = config.tiles.tile_size
-    slides = [(run.project / row.path, row.mpp) for row in manifest.rows]
-    judged = preflight_all(slides, spec=config.tile_spec())
-    for count, (row, found) in enumerate(zip(manifest.rows, judged, strict=True), start=1):
-        if isinstance(found, SlideError) and found.failure in PERMANENT:
-            rejected.append(rejected_for(found, slide_id=row.slide_id, row=row.row))
-        elif isinstance(found, SlideError):  # the file system's trouble: the worker tries again
-            size_bytes = _size(run.project / row.path)
-            cost = predict(
-                size_bytes=size_bytes, feature_dim=output.feature_dim, tile_pixels=edge**2
-            )
-            accepted.append(_Accepted(row=row, cost=cost, tiles=0))
-        else:
-            accepted.append(_accept(row, found, feature_dim=output.feature_dim))
-        if progress:
-            progress(count, len(manifest.rows))
-    return accepted, rejected
+) -> dict[int, Path]:
+    """Feature files of other runs that are current, the first run first; by index of the slide."""
+    paths, mpp = manifest.column("path"), manifest.column("mpp")
+    taken: dict[int, Path] = {}
+    for other in others:
+        reuse = Reuse(run=other)
+        wanted = [index for index in plan.accepted if index not in taken]
+        offered = list(candidates(reuse, manifest, output=output, wanted=wanted))
+        slides = ((run.project / paths[file.index], mpp[file.index]) for file in offered)
+        keys = current_keys(slides, spec=config.tile_spec())
+        for file, key in zip(offered, keys, strict=True):
+            reuse.judge(file, key=key if isinstance(key, str) else None)
+        taken |= reuse.taken
+        plan.notes.append(reuse.text())
+    plan.reuse(taken)
+    return taken
 
 
-def _accept(row: ManifestRow, found: Preflight, *, feature_dim: int) -> _Accepted:
-    cost = predict(
-        target_pixels=found.target_pixels,
-        read_pixels=found.read_pixels,
-        size_bytes=found.header.size_bytes,
-        tile_pixels=found.grid.tile_size**2,
-        feature_dim=feature_dim,
-    )
-    return _Accepted(row=row, cost=cost, tiles=found.tiles)
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file whose header could not be read; 0 when not even they are known."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _none_left(manifest: Path, rejected: Sequence[Rejected]) -> str:
-    lines = [f"  row {r.row}, {r.slide_id}: {r.failure}: {r.reason}" for r in rejected[:10]]
-    more = [f"  and {len(rejected) - 10} more"] if len(rejected) > 10 else []
-    return "\n".join(
-        [f"{manifest}: none of its {len(rejected)} slides can be used:", *lines, *more]
+def _room(profile: Profile, limits: QueueLimits | None) -> Room:
+    """How many array tasks there may be where the profile runs them."""
+    dialect = dialect_for(profile)
+    at_least = dialect.at_once(profile.cpus_per_task)
+    if dialect.runs_here:
+        return Room(at_least=at_least)
+    told = (limits.max_array_size, limits.max_array_tasks) if limits else ()
+    max_array = min((each for each in told if each is not None), default=None)
+    if isinstance(profile.max_array_size, int):
+        max_array = profile.max_array_size
+    return Room(
+        at_least=at_least,
+        max_array=max_array,
+        max_submit=limits.max_submit if limits else None,
     )
 
 
-def _planned(accepted: Sequence[_Accepted], shards: Sequence[Sequence[int]]) -> list[PlannedSlide]:
-    shard_of = {index: shard for shard, members in enumerate(shards) for index in members}
-    return [
-        PlannedSlide(
-            slide_id=slide.row.slide_id,
-            shard=shard_of[index],
-            seconds=slide.cost.seconds,
-            megabytes=slide.cost.megabytes,
-        )
-        for index, slide in enumerate(accepted)
-    ]
-
-
-def _freeze(
-    run: RunDir,
-    document: RunDocument,
-    manifest: Manifest,
-    *,
-    planned: Sequence[PlannedSlide],
-    rejected: Sequence[Rejected],
-) -> None:
-    """Write everything beside the final name, then rename it: a plan is whole or absent."""
-    run.root.parent.mkdir(parents=True, exist_ok=True)
-    draft = RunDir(
-        root=run.root.with_name(f".{run.root.name}.{uuid.uuid4().hex}.partial"),
-        project=run.project,
+def _planned(plan: Planning, manifest: Manifest) -> PlannedTable:
+    ids, decided = manifest.column("slide_id"), plan.decided()
+    return PlannedTable(
+        slide_id=[ids[index] for index in plan.accepted] if plan.rejected else ids,
+        shard=decided.shard,
+        seconds=decided.seconds,
+        megabytes=decided.megabytes,
+        model_seconds=decided.model_seconds or [None] * len(plan.accepted),
     )
-    try:
-        draft.slides_table.parent.mkdir(parents=True)
-        write_manifest(draft.manifest, manifest.columns, [row.cells for row in manifest.rows])
-        write_planned(draft.slides_table, planned)
-        write_rejected(draft.rejected, rejected)
-        write_document(draft, document)
-        try:
-            draft.root.replace(run.root)  # onto nothing, or onto an empty folder
-        except OSError:
-            if run.document.exists():  # somebody else planned meanwhile
-                raise _second_plan(run, document) from None
-            raise
-    finally:
-        shutil.rmtree(draft.root, ignore_errors=True)
 
 
 def _report(
     run: RunDir,
     profile: Profile,
-    accepted: Sequence[_Accepted],
+    plan: Planning,
     *,
     rejected: Sequence[Rejected],
-    tasks: int,
     output: Output,
 ) -> PlanReport:
-    tiles = sum(slide.tiles for slide in accepted)
-    seconds = sum(slide.cost.seconds for slide in accepted)
+    totals = plan.totals()
     return PlanReport(
+        profile=f"{profile.name} ({profile.scheduler})",
         run=run,
-        slides=len(accepted),
+        slides=len(plan.accepted),
         rejected=tuple(rejected),
-        tasks=tasks,
-        tiles=tiles,
-        core_hours=seconds * profile.cpus_per_task / 3600,
-        feature_bytes=tiles * (output.feature_dim * 4 + 8),
-        inodes=len(accepted) + INODES_PER_SLOT * tasks,
+        tasks=plan.tasks,
+        tiles=totals.tiles,
+        expected_tiles=totals.expected_tiles,
+        core_hours=totals.seconds * profile.cpus_per_task / 3600,
+        feature_bytes=totals.tiles * (output.feature_dim * FEATURE_BYTES + COORDS_BYTES),
+        inodes=len(plan.accepted) + INODES_PER_SLOT * plan.tasks,
+        notes=tuple(plan.notes),
     )

@@ -84,7 +84,7 @@ shards:
 
 retry:
   max_attempts: 3       # for out of memory, timeouts and crashes
-  auto: true            # `slidearray run` sends again by itself
+  auto: true            # what may go again is sent by itself
   memory_factor: 2.0    # after out of memory
   walltime_factor: 1.5  # after a slide that was alone ran out of time
 

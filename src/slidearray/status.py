@@ -1,27 +1,36 @@
-"""status: what became of every slide of a run, from records alone."""
+"""status: what became of every slide of a run, and where its attempts are."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slidearray.core.classes import FailureClass
+from slidearray.core.exits import ended_in_words
+from slidearray.core.queue import TaskState, TaskWord
 from slidearray.core.resending import resend
 from slidearray.core.verdicts import State
+from slidearray.schedulers.slurm_refusals import advice_for
 from slidearray.storage.configs import run_config
-from slidearray.storage.journal import last_released
+from slidearray.storage.lock import lock_is_live
 from slidearray.storage.rundir import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slidearray.storage.ledger import Ledger
+    from slidearray.core.queue import Ask
+    from slidearray.core.verdicts import SlotOutcome
+    from slidearray.storage.journal import AttemptJournal
+    from slidearray.storage.ledger import AttemptReport, Ledger
     from slidearray.storage.rundir import RunDir
 
 #: States in the order in which they are shown; `rejected` is the plan's word.
 STATES = (*(state.value for state in State), "rejected")
+#: Reasons for which the job behind the slots waits as it should.
+WAITS_FOR_SLOTS = frozenset({"Dependency", ""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +44,42 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSlot:
+    """A slot of the newest attempt that did not end well."""
+
+    attempt: int
+    slot: int
+    how: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStatus:
+    """Where one attempt is."""
+
+    number: int
+    where: str  # the scheduler, or `here`
+    job_ids: tuple[str, ...]  # one a split
+    slots: dict[str, int]  # pending, running, ended, unknown
+    requeued: int
+    sealed: bool
+    state: str  # in a word or two
+    advance_id: str  # of the job that goes on behind it; empty where there is none
+    advance: str  # what that job does; empty where nobody asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Slots that wait in the queue for one reason."""
+
+    reason: str  # the scheduler's word
+    slots: int
+    advice: str  # what it means, and what can be done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """What became of a run's slides."""
+    """What became of a run's slides, and where its attempts are."""
 
     run: str
     attempts: int
@@ -45,6 +88,11 @@ class RunStatus:
     tiles: int
     empties: tuple[tuple[str, str], ...]  # slide_id and reason of slides without a tile
     troubles: tuple[Trouble, ...]  # what failed at work first, then what the plan rejected
+    by_attempt: tuple[AttemptStatus, ...]
+    waiting: tuple[Waiting, ...]
+    failed_slots: tuple[FailedSlot, ...]
+    fault: str  # why the scheduler did not answer; empty when it did or had nothing to say
+    at_work: bool  # something is in a queue, or runs, or may do so
     advice: tuple[str, ...]  # what a person can do next, a line each
     stores: tuple[str, ...]  # those that exist
 
@@ -60,14 +108,11 @@ class RunStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
+        own = {name: getattr(self, name) for name in PLAIN}
         return {
-            "run": self.run,
+            **own,
             "slides": self.slides,
             "complete": self.complete,
-            "attempts": self.attempts,
-            "states": self.states,
-            "classes": self.classes,
-            "tiles": self.tiles,
             "empties": [{"slide_id": slide_id, "reason": why} for slide_id, why in self.empties],
             "troubles": [
                 {
@@ -78,13 +123,21 @@ class RunStatus:
                 }
                 for trouble in self.troubles
             ],
-            "advice": list(self.advice),
-            "stores": list(self.stores),
+            "by_attempt": [asdict(attempt) for attempt in self.by_attempt],
+            "waiting": [asdict(waiting) for waiting in self.waiting],
+            "failed_slots": [asdict(slot) for slot in self.failed_slots],
         }
 
 
-def run_status(run: RunDir, ledger: Ledger) -> RunStatus:
-    """Count a run's slides by state and class.
+#: What of a status is plain as it is.
+PLAIN = (
+    *("run", "attempts", "states", "classes", "tiles"),
+    *("fault", "at_work", "advice", "stores"),
+)
+
+
+def run_status(run: RunDir, ledger: Ledger, *, ask: Ask | None = None) -> RunStatus:
+    """Count a run's slides by state and class, and say where its attempts are.
 
     Parameters
     ----------
@@ -92,11 +145,15 @@ def run_status(run: RunDir, ledger: Ledger) -> RunStatus:
         The run.
     ledger
         What became of its slides.
+    ask
+        Asks the scheduler for the job that goes on behind the newest attempt, where the ledger
+        had nothing to ask for; None: not asked.
     """
-    states = Counter(verdict.state.value for verdict in ledger.verdicts.values())
+    states = Counter[str](verdict.state for verdict in ledger.verdicts.values())
     states["rejected"] = len(ledger.rejected)
     troubles = _troubles(ledger)
     results = [v.result for v in ledger.verdicts.values() if v.result]
+    advance = _advance_word(ledger, ask)
     return RunStatus(
         run=str(run.root),
         attempts=len(run.attempts()),
@@ -109,9 +166,121 @@ def run_status(run: RunDir, ledger: Ledger) -> RunStatus:
             if verdict.state is State.EMPTY and verdict.result
         ),
         troubles=tuple(troubles),
-        advice=tuple(_advice(run, ledger)),
-        stores=tuple(str(path) for path in _stores(run)),
+        by_attempt=tuple(_attempt(report, advance, ledger) for report in ledger.attempts),
+        waiting=tuple(_waiting(run, ledger)),
+        failed_slots=tuple(_failed_slots(run, ledger)),
+        fault=ledger.fault or _fault(advance),
+        at_work=lock_is_live(run) or _queued(ledger, advance),
+        advice=tuple(_advice(run, ledger, advance)),
+        stores=tuple(map(str, _stores(run))),
     )
+
+
+def with_last_step(status: RunStatus) -> RunStatus:
+    """`status` with what to type when all is done but the merging, and nobody is about to do it."""
+    over = status.states["done"] + status.states["empty"] + status.states["rejected"]
+    if status.at_work or status.stores or not status.attempts or over != status.slides:
+        return status
+    line = f"not merged yet: `slidearray reduce {status.run}`"
+    return replace(status, advice=(*status.advice, line))
+
+
+def _newest(ledger: Ledger) -> AttemptReport | None:
+    """The newest attempt whose slots were let go."""
+    return next((report for report in reversed(ledger.attempts) if report.journal.counts), None)
+
+
+def _concluded(journal: AttemptJournal) -> bool:
+    """Whether the job behind an attempt wrote how it ended."""
+    return journal.reduced or journal.cancelled or journal.stopped is not None
+
+
+def _advance_word(ledger: Ledger, ask: Ask | None) -> TaskWord | None:
+    """The scheduler's word on the job behind the newest attempt, which may be merging."""
+    newest = _newest(ledger)
+    if newest is None or newest.advance is not None:
+        return newest.advance if newest else None
+    job = next((job for job in newest.jobs if job.split is None), None)
+    if ask is None or job is None or _concluded(newest.journal):
+        return None
+    return ask([job], {(job.job_id, 0)}).of(job.job_id, 0)
+
+
+def _fault(word: TaskWord | None) -> str:
+    return word.reason if word and word.state is TaskState.UNKNOWN else ""
+
+
+def _queued(ledger: Ledger, advance: TaskWord | None) -> bool:
+    alive = advance is not None and advance.state is not TaskState.ENDED
+    return alive or any(not report.settled for report in ledger.attempts)
+
+
+def _attempt(report: AttemptReport, advance: TaskWord | None, ledger: Ledger) -> AttemptStatus:
+    journal = report.journal
+    word = advance if report is _newest(ledger) else report.advance
+    # Why it is not known is said once, for all.
+    said = f" ({word.reason})" if word and word.state is TaskState.PENDING and word.reason else ""
+    return AttemptStatus(
+        number=report.number,
+        where="here" if journal.here or not journal.intent else journal.intent.scheduler,
+        job_ids=tuple(job.job_id for job in report.jobs if job.split is not None),
+        slots={state.value: report.slots.get(state, 0) for state in TaskState},
+        requeued=report.requeued,
+        sealed=journal.sealed,
+        state=_state(report),
+        advance_id=journal.advance_id or "",
+        advance=f"{word.state}{said}" if word else "",
+    )
+
+
+def _state(report: AttemptReport) -> str:
+    journal = report.journal
+    if journal.abandoned:
+        return "taken back"
+    if not journal.released:
+        return "not let go"
+    if journal.cancelled:
+        return "cancelled"
+    if journal.stopped is not None:
+        return "stopped"
+    if not report.settled:
+        told = report.slots.keys() & {TaskState.PENDING, TaskState.RUNNING}
+        return "at work" if told else "not known"
+    if journal.reduced:
+        return "merged"
+    return "sealed" if journal.sealed else "ended"
+
+
+def _waiting(run: RunDir, ledger: Ledger) -> Iterator[Waiting]:
+    reasons = Counter[str]()
+    for report in ledger.attempts:
+        reasons.update(report.pending_reasons)
+    for reason, slots in reasons.most_common():
+        if reason:
+            yield Waiting(reason=reason, slots=slots, advice=_meaning(run, reason))
+
+
+def _meaning(run: RunDir, reason: str) -> str:
+    """What a pending reason means, with the run's own name in the commands to type."""
+    return (advice_for(reason) or "").replace(" RUN`", f" {run.typed}`")
+
+
+def _failed_slots(run: RunDir, ledger: Ledger) -> Iterator[FailedSlot]:
+    newest = _newest(ledger)
+    for slot, outcome in newest.outcomes.items() if newest else ():
+        if not (newest and outcome) or outcome.ended_by is FailureClass.CANCELLED:
+            continue  # what a person took back did not fail, and mostly has no log
+        if how := _how(outcome):
+            log = run.attempt(newest.number).log(*newest.place(slot))
+            yield FailedSlot(attempt=newest.number, slot=slot, how=how, log=str(log))
+
+
+def _how(outcome: SlotOutcome) -> str:
+    """How a job ended, when that was not well."""
+    if outcome.ended_by is None and not outcome.exit_code:
+        return ""
+    words = str(outcome.ended_by or ended_in_words(outcome.exit_code or 0))
+    return f"{words} on {outcome.node}" if outcome.node else words
 
 
 def _troubles(ledger: Ledger) -> list[Trouble]:
@@ -132,20 +301,25 @@ def _troubles(ledger: Ledger) -> list[Trouble]:
     return failed + rejected
 
 
-def _advice(run: RunDir, ledger: Ledger) -> Iterator[str]:
+def _advice(run: RunDir, ledger: Ledger, advance: TaskWord | None) -> Iterator[str]:
     """What a person can do about the slides without features."""
     states = {verdict.state for verdict in ledger.verdicts.values()}
-    if last_released(run) is None:
-        yield f"not submitted yet: `slidearray submit {run.root}`"
-    elif states & {State.RUNNING, State.PENDING}:
+    yield from _advice_on_submission(run, ledger)
+    if states & {State.RUNNING, State.PENDING} and any(r.journal.counts for r in ledger.attempts):
         yield "slots are at work"
-    again, for_good = _sorted_out(run, ledger)
+    if unknown := sum(v.state is State.UNKNOWN for v in ledger.verdicts.values()):
+        yield f"{unknown} unknown: nothing of them is sent again before the scheduler tells"
+    yield from _advice_on_advance(run, ledger, advance)
+    again, by_themselves, for_good = _sorted_out(run, ledger)
+    if by_themselves and advance is not None and advance.state is not TaskState.ENDED:
+        yield f"{by_themselves} go again by themselves when all slots have ended"
+        again -= by_themselves
     if again:
-        yield f"{again} can go again: `slidearray resubmit {run.root}`"
+        yield f"{again} can go again: `slidearray resubmit {run.typed}`"
     for failure, count in sorted(for_good.items()):
         yield (
             f"{count} failed for good with {failure}: mend them, then "
-            f"`slidearray resubmit {run.root} --include {failure}`"
+            f"`slidearray resubmit {run.typed} --include {failure}`"
         )
     if ledger.rejected:
         yield (
@@ -154,18 +328,60 @@ def _advice(run: RunDir, ledger: Ledger) -> Iterator[str]:
         )
 
 
-def _sorted_out(run: RunDir, ledger: Ledger) -> tuple[int, Counter[FailureClass]]:
-    """How many slides `resubmit` would send, and the classes of those that it would not."""
-    retry = run_config(run).retry_policy()
-    again, for_good = 0, Counter[FailureClass]()
+def _advice_on_submission(run: RunDir, ledger: Ledger) -> Iterator[str]:
+    """An attempt that was begun and never let go, or that there is none yet."""
+    sent = _newest(ledger)
+    begun = ledger.attempts[-1].journal if ledger.attempts else None
+    if begun is not None and not (begun.released or begun.abandoned):
+        command = "resubmit" if sent else "submit"
+        who = "is being submitted" if lock_is_live(run) else "was begun and never let go"
+        yield f"attempt {begun.number} {who}: `slidearray {command} {run.typed}` goes on with it"
+    elif sent is None:
+        yield f"not submitted yet: `slidearray submit {run.typed}`"
+
+
+def _advice_on_advance(run: RunDir, ledger: Ledger, word: TaskWord | None) -> Iterator[str]:
+    """The job behind the newest attempt: what it waits for, does, or left undone."""
+    newest = _newest(ledger)
+    if newest is None:
+        return
+    journal = newest.journal
+    if journal.stopped is not None:
+        yield f"stopped after attempt {newest.number}: {journal.stopped}"
+    if word is None:
+        return
+    job = f"job {journal.advance_id}"
+    if word.state is TaskState.RUNNING:
+        yield f"{job} goes on with what follows attempt {newest.number}"
+    elif word.state is TaskState.PENDING and not newest.settled and word.reason in WAITS_FOR_SLOTS:
+        yield f"{job} goes on when they have ended"
+    elif word.state is TaskState.PENDING:
+        meaning = _meaning(run, word.reason)
+        yield f"{job}, which goes on, waits: {word.reason}" + (f": {meaning}" if meaning else "")
+    elif word.state is TaskState.ENDED and not (journal.sealed or _concluded(journal)):
+        how = _how(word.outcome) if word.outcome else ""
+        yield (
+            f"{job}, which was to go on, ended before it could{f' ({how})' if how else ''}; its "
+            f"log is {run.attempt(newest.number).advance_log}. Once all slots have ended, "
+            f"`slidearray resubmit {run.typed}` sends what is missing, "
+            f"`slidearray reduce {run.typed}` merges"
+        )
+
+
+def _sorted_out(run: RunDir, ledger: Ledger) -> tuple[int, int, Counter[FailureClass]]:
+    """How many slides `resubmit` would send, how many of them go without it, and all others."""
+    config = run_config(run)
+    once_more = partial(resend, retry=config.retry_policy(), include=frozenset())
+    again, by_themselves, for_good = 0, 0, Counter[FailureClass]()
     for slide_id, verdict in ledger.verdicts.items():
         if verdict.failure is None:
             continue
-        if resend(slide_id, verdict, retry=retry, include=frozenset(), by_hand=True):
+        if once_more(slide_id, verdict, by_hand=True):
             again += 1
+            by_themselves += config.retry.auto and bool(once_more(slide_id, verdict, by_hand=False))
         else:
             for_good[verdict.failure] += 1
-    return again, for_good
+    return again, by_themselves, for_good
 
 
 def _stores(run: RunDir) -> list[Path]:

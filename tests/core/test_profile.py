@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
-from slidearray.core.profile import parse_profile
+from slidearray.core.container import Container
+from slidearray.core.directives import REFUSED
+from slidearray.core.profile import SCHEDULER_KEYS, AdvanceJob, Mail, Profile, parse_profile
 from slidearray.core.shapes import Shape
 from slidearray.errors import ProfileError
 from slidearray.storage.builtin import builtin_dir
 from slidearray.storage.configs import load_profile
 from slidearray.storage.yamls import read_yaml
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LEAST: dict[str, object] = {
     "version": 1,
@@ -26,9 +26,22 @@ FULL: dict[str, object] = {
     "cpus_per_task": 8,
     "partition": "cpu,long",
     "account": "lab@site",
+    "qos": "high",
+    "reservation": "course",
+    "constraint": "gold",
+    "nodelist": "n[1-9]",
+    "exclude": "n7",
+    "nice": 10,
+    "gpus": "a100:2",
+    "gpu_directive": "gpus",
+    "directives": ["--exclusive"],
     "max_array_size": 500,
     "max_running": 50,
+    "mail": {"to": "me@example.org", "on": ["FAIL"]},
+    "advance_job": {"partition": "small", "walltime": 90, "memory": "8G", "cpus_per_task": 2},
+    "environment": ["OMP_PLACES"],
     "setup": ["module load cuda/12", "source .venv/bin/activate"],
+    "container": {"image": "x.sif", "binds": ["/data"], "options": ["--nv"]},
     "python": "/opt/my env/bin/python",
     "template": "my.sh.j2",
 }
@@ -132,6 +145,32 @@ def test_usual_setup_lines_are_accepted(line: str) -> None:
         ("scheduler", "pbs"),
         ("scheduler", "SLURM"),
         ("version", 0),
+        ("qos", "a;b"),
+        ("reservation", "`id`"),
+        ("constraint", "a b"),
+        ("constraint", "$(touch x)"),
+        ("nodelist", "/etc/hosts"),
+        ("exclude", "n1 n2"),
+        ("nice", "5"),
+        ("nice", 2**31 - 2),
+        ("gpus", 0),
+        ("gpus", True),
+        ("gpus", "a100"),
+        ("gpus", "a100:0"),
+        ("gpus", "a b:1"),
+        ("gpu_directive", "both"),
+        ("directives", "--exclusive"),
+        ("mail", "me@example.org"),
+        ("mail", {"to": "a b"}),
+        ("mail", {"on": []}),
+        ("mail", {"on": ["ARRAY_TASKS"]}),
+        ("mail", {"on": "END"}),
+        ("environment", "PATH"),
+        ("environment", ["HF_TOKEN"]),
+        ("advance_job", None),
+        ("advance_job", {"walltime": "soon"}),
+        ("container", "x.sif"),
+        ("container", {}),
     ],
 )
 def test_a_bad_value_is_named_by_its_key(key: str, value: object) -> None:
@@ -140,17 +179,78 @@ def test_a_bad_value_is_named_by_its_key(key: str, value: object) -> None:
     assert "; accepted: " in line
 
 
-@pytest.mark.parametrize("key", ["gpus", "container", "advance_job", "workers_per_task", "qos"])
+@pytest.mark.parametrize(
+    "key", ["scratch", "workers_per_task", "pbs_resources", "project", "group", "queue"]
+)
 def test_a_key_of_another_version_is_refused_as_such(key: str) -> None:
     assert faults({**LEAST, key: 1}) == [f"p.yaml: {key}: not in this version"]
 
 
 def test_what_a_local_profile_cannot_use_is_refused() -> None:
-    (line,) = faults({**LEAST, "scheduler": "local", "partition": "gpu", "max_array_size": 5})
-    assert line == "p.yaml: partition, max_array_size: scheduler local has none; remove it"
+    (line,) = faults({**FULL, "scheduler": "local"})
+    assert line == (
+        "p.yaml: partition, account, qos, reservation, constraint, nodelist, exclude, gpus, nice, "
+        "directives, gpu_directive, max_array_size, mail, advance_job, environment: "
+        "scheduler local has none; remove it"
+    )
 
 
-@pytest.mark.parametrize("name", ["local", "slurm-cpu"])
+def test_what_a_local_profile_can_use_is_accepted() -> None:
+    keys = ("cpus_per_task", "max_running", "setup", "container", "python", "template")
+    raw = {**LEAST, "scheduler": "local", **{key: FULL[key] for key in keys}}
+    profile = parse_profile(raw, source="p.yaml", name="p")
+    assert parse_profile(profile.to_json(), source="run.json", name="other") == profile
+
+
+def test_the_job_that_follows_asks_for_little_where_nothing_is_said() -> None:
+    profile = parse_profile(LEAST, source="p.yaml", name="p")
+    assert profile.advance_job.shape() == Shape(cpus=1, memory_mb=4096, walltime_s=3600)
+    asked = parse_profile(FULL, source="p.yaml", name="p").advance_job.shape()
+    assert asked == Shape(cpus=2, memory_mb=8192, walltime_s=5400)
+
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "profile.md"
+
+
+def test_the_reference_has_a_row_for_every_key_and_names_every_refused_option() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([a-z_]+)`", text))
+    sections = (Profile, AdvanceJob, Mail, Container)
+    assert listed >= {key for section in sections for key in section.model_fields}
+    assert listed >= Profile.later
+    spoken = re.sub(
+        "ntasks-per-\u2026", " ".join(name for name in REFUSED if "ntasks-" in name), text
+    )
+    assert [name for name in REFUSED if not re.search(rf"\b{name}\b", spoken)] == []
+
+
+def test_the_examples_of_the_reference_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", REFERENCE.read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) >= 5
+    for block in blocks:
+        file = tmp_path / "example.yaml"
+        file.write_text(block, encoding="utf-8")
+        example = read_yaml(file)
+        assert isinstance(example, dict)
+        parse_profile({**LEAST, **example}, source="example", name="p")
+
+
+def test_the_profile_to_copy_shows_every_key() -> None:
+    path = builtin_dir("cluster_profiles") / "slurm-cpu.yaml"
+    raw = read_yaml(path)
+    assert isinstance(raw, dict)
+    untold = {"name", "gpus", "gpu_directive"}  # slurm-gpu.yaml shows the last two
+    assert {*raw} == Profile.model_fields.keys() - untold
+    assert {*raw["advance_job"]} == AdvanceJob.model_fields.keys()
+
+
+def test_null_says_nothing_in_the_profile_to_copy() -> None:
+    path = builtin_dir("cluster_profiles") / "slurm-cpu.yaml"
+    profile = parse_profile(read_yaml(path), source=str(path), name="slurm-cpu")
+    assert profile.given(SCHEDULER_KEYS) == []
+
+
+@pytest.mark.parametrize("name", ["local", "slurm-cpu", "slurm-gpu"])
 def test_the_profiles_that_come_with_slidearray_are_valid(name: str) -> None:
     path = builtin_dir("cluster_profiles") / f"{name}.yaml"
     profile = parse_profile(read_yaml(path), source=str(path), name=name)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.sbatch_reading import sbatch_reads
 
-from slidearray.core.rendering import render, sbatch_value
+from slidearray.core.rendering import log_path, render, sbatch_value, template_names
 from slidearray.core.shapes import Shape
 from slidearray.errors import TemplateError
 from slidearray.storage.configs import load_profile
@@ -15,29 +16,6 @@ from slidearray.storage.configs import load_profile
 LOCAL = load_profile("local", project=Path("/nowhere"))
 LEGAL = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1)
 SPECIAL = st.text("a \"'\\#%$;&|*?~(){}[]<>!`=,:-\u00e9", min_size=1)
-
-
-def sbatch_reads(line: str) -> str:
-    """One argument of a directive, as sbatch's parser takes it (slurm, src/sbatch/opt.c)."""
-    for word in ("hetjob", "packjob"):  # wiped once, whatever their case, before anything else
-        if (place := line.lower().find(word)) >= 0:
-            line = line[:place] + " " * len(word) + line[place + len(word) :]
-    argument, quote, escaped = "", "", False
-    for char in line:
-        if escaped:
-            argument, escaped = argument + char, False
-        elif char == "\\":
-            escaped = True
-        elif quote:
-            quote, argument = ("", argument) if char == quote else (quote, argument + char)
-        elif char in "\"'":
-            quote = char
-        elif char == "#" or char.isspace():
-            break
-        else:
-            argument += char
-    assert not quote
-    return argument
 
 
 @given(LEGAL | SPECIAL)
@@ -48,6 +26,13 @@ def test_sbatch_reads_back_what_was_quoted(text: str) -> None:
 @pytest.mark.parametrize("text", ["/data/hetjobs/PackJob/x", "a b/hetjob", "plain"])
 def test_words_that_sbatch_wipes_are_kept(text: str) -> None:
     assert sbatch_reads(sbatch_value(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "written"), [("/a/b.log", "/a/b.log"), ("/100%/%a", "/100%%/%%a"), ("%%", "%%%%")]
+)
+def test_slurm_takes_no_percent_sign_of_a_path_for_a_pattern(path: str, written: str) -> None:
+    assert log_path(path) == written
 
 
 @given(st.lists(LEGAL | SPECIAL, min_size=1))
@@ -100,3 +85,11 @@ def test_a_control_character_is_refused_with_its_variable(
     with pytest.raises(TemplateError) as caught:
         render("nothing", values, source="t.j2")
     assert f"t.j2: {place}" in str(caught.value)
+
+
+def test_the_names_that_a_template_uses_are_known_fields_included() -> None:
+    template = (
+        "{% for line in profile.setup %}{{ line }}{% endfor %}"
+        "{% if profile['nice'] %}{{ log | sh }}{% endif %}{# options #}"
+    )
+    assert template_names(template) == {"log", "profile", "profile.setup", "profile.nice"}

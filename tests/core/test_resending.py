@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from slidearray.core.classes import BY_HAND, PERMANENT, FailureClass
-from slidearray.core.resending import Resend, Retry, breaker, resend
+from slidearray.core.queue import TaskState
+from slidearray.core.resending import Resend, Retry, breaker, resend, spent
 from slidearray.core.shapes import Shape
 from slidearray.core.verdicts import SlotHistory, State, Verdict, verdict
 
@@ -88,7 +89,7 @@ def test_a_slide_that_used_up_its_attempts_goes_only_when_its_class_is_asked_for
     assert resend("a", spent, retry=RETRY, include=frozenset({failure}), by_hand=True)
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.EMPTY, State.RUNNING, State.PENDING])
+@pytest.mark.parametrize("state", [state for state in State if state is not State.FAILED])
 def test_what_did_not_fail_is_never_sent_again(state: State) -> None:
     v = replace(failure_of(F.LOST), state=state, failure=None)
     assert resend("a", v, retry=RETRY, include=EVERYTHING, by_hand=True) is None
@@ -117,7 +118,7 @@ def test_a_slide_that_needs_more_and_more_memory_goes_until_its_budget_is_used_u
                 attempt=len(shapes),
                 executions=[[{"event": "failed", "slide_id": "a", "failure": "out_of_memory"}]],
                 outcome=None,
-                alive=False,
+                task=TaskState.ENDED,
                 cancelled=False,
                 slide_ids=alone,
                 shape=shapes[-1],
@@ -128,6 +129,28 @@ def test_a_slide_that_needs_more_and_more_memory_goes_until_its_budget_is_used_u
             break
         shapes.append(sent.shape)
     assert [shape.memory_mb for shape in shapes] == [4000, 8000, 16000]
+
+
+def test_memory_grows_up_to_what_one_task_may_have_and_then_the_slide_is_listed() -> None:
+    capped = replace(RETRY, max_memory_mb=6000)
+    v = failure_of(F.OUT_OF_MEMORY)
+    sent = resend("a", v, retry=capped, include=NOTHING, by_hand=False)
+    assert sent is not None
+    assert (sent.shape.memory_mb, sent.why) == (6000, "out_of_memory: 6000 MB instead of 4000")
+    at_most = replace(v, shape=sent.shape)
+    for by_hand in (False, True):
+        assert resend("a", at_most, retry=capped, include=NOTHING, by_hand=by_hand) is None
+    assert spent(at_most, capped) == "it had 6000 MB, and 6000 MB is the most"
+    asked = resend("a", at_most, retry=capped, include=frozenset({F.OUT_OF_MEMORY}), by_hand=True)
+    assert asked is not None
+    assert asked.shape.memory_mb == 6000
+    timeout = replace(at_most, failure=F.TIMEOUT)
+    assert resend("a", timeout, retry=capped, include=NOTHING, by_hand=False)
+
+
+def test_a_slide_says_why_it_is_out_of_attempts() -> None:
+    assert spent(failure_of(F.WORKER_ERROR, charged=2), RETRY) == ""
+    assert spent(failure_of(F.WORKER_ERROR, charged=3), RETRY) == "all 3 attempts are used up"
 
 
 # The breaker ---------------------------------------------------------------------------------

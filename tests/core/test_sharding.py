@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import heapq
+import random
 from itertools import chain, pairwise, product
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidearray.core.config import ShardsConfig
-from slidearray.core.sharding import deal, pack, shard_count
+from slidearray.core.sharding import LEAST_MEAN, deal, pack, shard_count, task_ceiling
 
 COSTS = st.lists(st.floats(0, 1e6), max_size=60)
 
@@ -66,71 +68,122 @@ def test_packing_is_the_same_for_the_same_costs_and_ties_go_by_index() -> None:
 
 def test_without_slides_there_are_no_shards() -> None:
     assert pack([], 3) == []
-    assert count([]) == 0
+    assert deal([], ShardsConfig()) == []
 
 
-def count(
-    seconds: list[float],
-    *,
-    slides_per_task: int | None = None,
-    max_tasks: int = 1000,
-    at_least: int = 1,
-) -> int:
-    return shard_count(
-        seconds=seconds,
-        target_seconds=60,
-        slides_per_task=slides_per_task,
-        max_tasks=max_tasks,
-        at_least=at_least,
-    )
+@given(COSTS, st.integers(1, 20), st.floats(LEAST_MEAN, 1))
+def test_shards_of_falling_length_hold_every_slide_once_and_none_is_empty(
+    costs: list[float], shards: int, mean: float
+) -> None:
+    packed = pack(costs, shards, mean=mean)
+    assert sorted(chain(*packed)) == list(range(len(costs)))
+    assert len(packed) <= min(shards, len(costs))
+    assert all(packed)
+    totals = loads(costs, packed)
+    assert all(a >= b - 1e-6 for a, b in pairwise(totals))
+
+
+def test_lengths_fall_from_the_longest_to_a_tenth_of_it() -> None:
+    totals = loads([1.0] * 11_000, pack([1.0] * 11_000, 20, mean=LEAST_MEAN))
+    assert totals[0] == pytest.approx(1000, abs=1)
+    assert totals[-1] == pytest.approx(100, abs=1)
+    steps = [a - b for a, b in pairwise(totals)]
+    assert max(steps) - min(steps) <= 2
 
 
 @pytest.mark.parametrize(
-    ("seconds", "changes", "shards"),
+    ("full", "slides", "max_tasks", "count"),
     [
-        ([30.0] * 4, {}, 2),
-        ([30.0] * 5, {}, 3),
-        ([600.0], {}, 1),  # a slide is never split
-        ([600.0, 600.0], {}, 2),
-        ([1.0] * 100, {"max_tasks": 1}, 1),
-        ([60.0] * 100, {"max_tasks": 7}, 7),
-        ([1.0] * 10, {"at_least": 4}, 4),
-        ([1.0] * 3, {"at_least": 4}, 3),
-        ([1.0] * 10, {"at_least": 4, "max_tasks": 2}, 2),
-        ([60.0] * 10, {"at_least": 4}, 10),
-        ([600.0] * 10, {"slides_per_task": 4}, 3),
-        ([1.0] * 10, {"slides_per_task": 1}, 10),
-        ([1.0] * 10, {"slides_per_task": 5, "at_least": 4}, 2),
-        ([1.0] * 10, {"slides_per_task": 1, "max_tasks": 4}, 4),
-        ([0.0, 0.0], {}, 1),
+        (0.0, 100, 1000, 1),
+        (0.9, 100, 1000, 1),
+        (1.0, 100, 1000, 1),
+        (5.5, 100, 1000, 10),
+        (5.6, 100, 1000, 11),
+        (5.5, 7, 1000, 7),
+        (5.5, 100, 8, 8),
+        (5.5, 100, 2, 2),
+        (5.5, 0, 100, 0),
     ],
 )
-def test_the_number_of_shards_follows_the_config(
-    seconds: list[float], changes: dict[str, int], shards: int
+def test_there_are_more_shards_than_full_ones_within_slides_and_ceiling(
+    full: float, slides: int, max_tasks: int, count: int
 ) -> None:
-    assert count(seconds, **changes) == shards
+    assert shard_count(full, slides=slides, max_tasks=max_tasks) == count
 
 
 @given(
     st.lists(st.floats(0, 1e4), min_size=1, max_size=50),
-    st.none() | st.integers(1, 9),
+    st.just("auto") | st.integers(1, 9),
     st.integers(1, 30),
+    st.integers(1, 9),
 )
-def test_a_shard_is_never_empty_and_tasks_keep_below_their_ceiling(
-    seconds: list[float], slides_per_task: int | None, max_tasks: int
+def test_a_config_is_kept_whatever_the_slides_are(
+    seconds: list[float], slides_per_task: int | str, max_tasks: int, at_least: int
 ) -> None:
-    shards = count(seconds, slides_per_task=slides_per_task, max_tasks=max_tasks)
-    assert 1 <= shards <= min(len(seconds), max_tasks)
+    shards = ShardsConfig.model_validate(
+        {"target_minutes": 1, "max_tasks": max_tasks, "slides_per_task": slides_per_task}
+    )
+    dealt = deal(seconds, shards, at_least=at_least)
+    assert sorted(chain(*dealt)) == list(range(len(seconds)))
+    assert all(dealt)
+    assert 1 <= len(dealt) <= min(len(seconds), max_tasks)
+    if isinstance(slides_per_task, int) and max_tasks >= len(seconds):
+        assert max(map(len, dealt)) <= slides_per_task
+    if slides_per_task == "auto" and max_tasks >= len(seconds):
+        assert max(loads(seconds, dealt)) <= max(60.0, 60 + max(seconds)) + 1e-6
+
+
+def test_where_the_ceiling_leaves_no_room_for_short_shards_all_are_alike() -> None:
+    seconds = [1.0] * 6000
+    free = loads(seconds, deal(seconds, ShardsConfig(target_minutes=1)))
+    some = loads(seconds, deal(seconds, ShardsConfig(target_minutes=1, max_tasks=120)))
+    none = loads(seconds, deal(seconds, ShardsConfig(target_minutes=1, max_tasks=50)))
+    assert (len(free), len(some), len(none)) == (182, 120, 50)
+    assert (max(free), max(some), max(none)) == pytest.approx((60, 60, 120), abs=1)
+    assert (min(free), min(some), min(none)) == pytest.approx((6, 40, 120), abs=1)
+
+
+def test_however_many_run_at_once_the_last_ends_soon_after_the_others() -> None:
+    rng = random.Random(1)
+    seconds = [rng.lognormvariate(4, 1) for _ in range(3000)]
+    real = [second * rng.lognormvariate(0, 0.3) for second in seconds]
+    dealt = deal(seconds, ShardsConfig())
+    for at_once in (3, 10, 30, 60):
+        running = [0.0] * at_once
+        for length in loads(real, dealt):
+            heapq.heapreplace(running, running[0] + length)
+        assert max(running) <= 1.05 * max(sum(real) / at_once, max(real))
+
+
+@pytest.mark.parametrize(
+    ("max_array", "max_submit", "tasks"),
+    [
+        (None, None, 1000),
+        (1001, None, 1000),
+        (None, 10, 8),  # two for the job that goes on, and the one after it
+        (None, 5000, 1000),
+        (5, None, 500),  # a hundred splits
+        (0, None, 100),  # plain jobs
+        (5, 60, 58),
+        (None, 1, 1),
+    ],
+)
+def test_tasks_keep_within_what_the_scheduler_takes(
+    max_array: int | None, max_submit: int | None, tasks: int
+) -> None:
+    assert task_ceiling(1000, max_array=max_array, max_submit=max_submit) == tasks
 
 
 @pytest.mark.parametrize(
     ("shards", "at_least", "expected"),
     [
         ({}, 1, [[0, 1, 2, 3]]),
-        ({}, 2, [[0, 3], [1, 2]]),
+        ({}, 2, [[0, 2], [1], [3]]),
+        ({"max_tasks": 2}, 2, [[0, 3], [1, 2]]),
         ({"target_minutes": 1}, 1, [[0], [1], [2], [3]]),
         ({"target_minutes": 1, "max_tasks": 2}, 1, [[0, 3], [1, 2]]),
         ({"slides_per_task": 2}, 4, [[0, 3], [1, 2]]),
+        ({"slides_per_task": 1, "max_tasks": 2}, 1, [[0, 3], [1, 2]]),
     ],
 )
 def test_slides_are_dealt_as_the_config_asks(

@@ -8,6 +8,7 @@ import pytest
 
 from slidearray.core.classes import CHARGED, PERMANENT, FailureClass
 from slidearray.core.exits import ExitCode
+from slidearray.core.queue import TaskState
 from slidearray.core.shapes import Shape
 from slidearray.core.verdicts import (
     SlotHistory,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from slidearray.core.events import Event
 
 F = FailureClass
+PENDING, RUNNING = TaskState.PENDING, TaskState.RUNNING
 SHAPE = Shape(cpus=2, memory_mb=4000, walltime_s=3600)
 
 
@@ -43,8 +45,8 @@ def failed(failure: FailureClass | str) -> Event:
     return event("failed", failure=str(failure), reason=f"because of {failure}")
 
 
-def ended(code: int, *, timed_out: bool = False, out_of_memory: bool = False) -> SlotOutcome:
-    return SlotOutcome(exit_code=code, timed_out=timed_out, out_of_memory=out_of_memory)
+def ended(code: int | None, by: FailureClass | None = None, **fields: Any) -> SlotOutcome:
+    return SlotOutcome(exit_code=code, ended_by=by, **fields)
 
 
 def slot(*executions: list[Event], **changes: Any) -> SlotHistory:
@@ -53,7 +55,7 @@ def slot(*executions: list[Event], **changes: Any) -> SlotHistory:
         "attempt": 1,
         "executions": executions,
         "outcome": None,
-        "alive": False,
+        "task": TaskState.ENDED,
         "cancelled": False,
         "slide_ids": ("a", "b", "c"),
         "shape": SHAPE,
@@ -83,19 +85,19 @@ def test_a_failed_event_is_taken_at_its_word(failure: FailureClass) -> None:
     [
         # out_of_memory: the scheduler's word on the slide in flight
         (
-            slot([STARTED, BEGUN], outcome=ended(-9, out_of_memory=True)),
+            slot([STARTED, BEGUN], outcome=ended(-9, F.OUT_OF_MEMORY)),
             F.OUT_OF_MEMORY,
             "more than 4000 MB",
         ),
         (
-            slot([STARTED, BEGUN, INTERRUPTED], outcome=ended(137, out_of_memory=True)),
+            slot([STARTED, BEGUN, INTERRUPTED], outcome=ended(137, F.OUT_OF_MEMORY)),
             F.OUT_OF_MEMORY,
             "more than 4000 MB",
         ),
         # timeout: the same
-        (slot([STARTED, BEGUN], outcome=ended(-15, timed_out=True)), F.TIMEOUT, "01:00:00"),
+        (slot([STARTED, BEGUN], outcome=ended(-15, F.TIMEOUT)), F.TIMEOUT, "01:00:00"),
         (
-            slot([STARTED, BEGUN, INTERRUPTED], outcome=ended(75, timed_out=True)),
+            slot([STARTED, BEGUN, INTERRUPTED], outcome=ended(75, F.TIMEOUT)),
             F.TIMEOUT,
             "within 01:00:00",
         ),
@@ -116,16 +118,19 @@ def test_a_failed_event_is_taken_at_its_word(failure: FailureClass) -> None:
         # lost: begun, and nobody knows
         (slot([STARTED, BEGUN]), F.LOST, "nothing tells"),
         (slot([STARTED, BEGUN], [STARTED], outcome=ended(-9)), F.LOST, "nothing tells"),
+        # lost: a worker exits with 0 when every slide of its slot has an end on record
+        (slot([STARTED, BEGUN], outcome=ended(0)), F.LOST, "ended well"),
+        (slot([STARTED], outcome=ended(0)), F.LOST, "ended well"),
         # not_started: behind what ended the slot, or the slot never began
         (slot([STARTED, event("slide_started", "b")], outcome=ended(-9)), F.NOT_STARTED, "SIGKILL"),
         (
-            slot([STARTED], outcome=ended(-9, out_of_memory=True, timed_out=True)),
+            slot([STARTED], outcome=ended(-9, F.OUT_OF_MEMORY)),
             F.NOT_STARTED,
             "before it began",
         ),
         (slot(), F.NOT_STARTED, "before it began"),
         (slot(outcome=ended(-9)), F.NOT_STARTED, "signal 9"),
-        (slot(outcome=ended(0, timed_out=True)), F.NOT_STARTED, "exit code 0"),
+        (slot(outcome=ended(-15)), F.NOT_STARTED, "SIGTERM"),
         (slot([STARTED], outcome=ended(78)), F.NOT_STARTED, "exit code 78"),
         # setup_failed: its record, or its exit codes without any `started`
         (slot([STARTED, SETUP_FAILED]), F.SETUP_FAILED, "no such module"),
@@ -134,6 +139,7 @@ def test_a_failed_event_is_taken_at_its_word(failure: FailureClass) -> None:
         (slot(outcome=ended(1)), F.SETUP_FAILED, "exit code 1"),
         (slot(outcome=ended(126)), F.SETUP_FAILED, "exit code 126"),
         (slot(outcome=ended(127)), F.SETUP_FAILED, "exit code 127"),
+        (slot(outcome=ended(-15, F.TIMEOUT)), F.SETUP_FAILED, "timeout"),
         # storage_full: exit 74 stands for the records that could not be written
         (slot([STARTED, BEGUN], outcome=ended(74)), F.STORAGE_FULL, "exit code 74"),
         (slot([STARTED], outcome=ended(74)), F.STORAGE_FULL, "exit code 74"),
@@ -158,26 +164,26 @@ def test_a_slide_without_a_result_has_the_class_of_what_ended_it(
 @pytest.mark.parametrize(
     ("history", "state"),
     [
-        (slot(alive=True), State.PENDING),
-        (slot([STARTED], alive=True), State.PENDING),
-        (slot([STARTED, event("slide_started", "b")], alive=True), State.PENDING),
-        (slot([STARTED, BEGUN], alive=True), State.RUNNING),
-        (slot([STARTED, BEGUN], alive=True, cancelled=True), State.RUNNING),
-        (slot([STARTED, BEGUN, INTERRUPTED], alive=True), State.PENDING),
-        (slot([STARTED, BEGUN, INTERRUPTED], [STARTED, BEGUN], alive=True), State.RUNNING),
-        (slot([STARTED, SETUP_FAILED], alive=True), State.PENDING),
+        (slot(task=RUNNING), State.PENDING),
+        (slot([STARTED], task=RUNNING), State.PENDING),
+        (slot([STARTED, event("slide_started", "b")], task=RUNNING), State.PENDING),
+        (slot([STARTED, BEGUN], task=RUNNING), State.RUNNING),
+        (slot([STARTED, BEGUN], task=RUNNING, cancelled=True), State.RUNNING),
+        (slot([STARTED, BEGUN, INTERRUPTED], task=RUNNING), State.PENDING),
+        (slot([STARTED, BEGUN, INTERRUPTED], [STARTED, BEGUN], task=RUNNING), State.RUNNING),
+        (slot([STARTED, SETUP_FAILED], task=RUNNING), State.PENDING),
         (
-            slot([STARTED, BEGUN, failed(F.WORKER_ERROR)], [STARTED, BEGUN], alive=True),
+            slot([STARTED, BEGUN, failed(F.WORKER_ERROR)], [STARTED, BEGUN], task=RUNNING),
             State.RUNNING,
         ),
-        (slot([STARTED, BEGUN, failed(F.WORKER_ERROR)], alive=True), State.FAILED),
+        (slot([STARTED, BEGUN, failed(F.WORKER_ERROR)], task=RUNNING), State.FAILED),
         (
-            slot([BEGUN, failed(F.WORKER_ERROR)], [BEGUN, INTERRUPTED], alive=True),
+            slot([BEGUN, failed(F.WORKER_ERROR)], [BEGUN, INTERRUPTED], task=RUNNING),
             State.PENDING,
         ),
-        (slot([STARTED, BEGUN, DONE], alive=True), State.DONE),
-        (slot([STARTED, BEGUN, EMPTY], alive=True), State.EMPTY),
-        (slot([STARTED, BEGUN, failed(F.CORRUPT_SLIDE)], alive=True), State.FAILED),
+        (slot([STARTED, BEGUN, DONE], task=RUNNING), State.DONE),
+        (slot([STARTED, BEGUN, EMPTY], task=RUNNING), State.EMPTY),
+        (slot([STARTED, BEGUN, failed(F.CORRUPT_SLIDE)], task=RUNNING), State.FAILED),
     ],
 )
 def test_a_slot_that_lives_may_still_do_the_slide(history: SlotHistory, state: State) -> None:
@@ -188,7 +194,7 @@ def test_a_slot_that_lives_may_still_do_the_slide(history: SlotHistory, state: S
     "around", [{"cancelled": True}, {"executions": [[failed(F.WORKER_ERROR)], [SETUP_FAILED]]}]
 )
 def test_a_slot_that_lives_keeps_the_failures_that_it_told(around: dict[str, Any]) -> None:
-    history = replace(slot([failed(F.WORKER_ERROR)], alive=True), **around)
+    history = replace(slot([failed(F.WORKER_ERROR)], task=RUNNING), **around)
     assert found(history) == (State.FAILED, F.WORKER_ERROR)
 
 
@@ -237,8 +243,8 @@ def test_a_result_outranks_every_failure_and_a_permanent_one_all_but_a_result(
 def test_a_failure_of_its_own_is_kept_when_the_slot_ended_on_another_slide() -> None:
     own = [STARTED, BEGUN, failed(F.WORKER_ERROR), event("slide_started", "b")]
     for outcome in (
-        ended(-9, out_of_memory=True),
-        ended(-15, timed_out=True),
+        ended(-9, F.OUT_OF_MEMORY),
+        ended(-15, F.TIMEOUT),
         ended(74),
         ended(-9),
     ):
@@ -247,7 +253,7 @@ def test_a_failure_of_its_own_is_kept_when_the_slot_ended_on_another_slide() -> 
 
 def test_superseded_executions_count_for_nothing() -> None:
     other = [SUPERSEDED, BEGUN, DONE]
-    assert found(slot([STARTED, BEGUN], other, alive=True))[0] is State.RUNNING
+    assert found(slot([STARTED, BEGUN], other, task=RUNNING))[0] is State.RUNNING
     assert found(slot(other)) == (State.FAILED, F.NOT_STARTED)
     late = [STARTED, SUPERSEDED]
     assert found(slot(late, outcome=ended(127))) == (State.FAILED, F.SETUP_FAILED)
@@ -276,7 +282,7 @@ def test_a_slide_that_was_never_sent_is_pending() -> None:
 def test_any_result_wins_over_later_attempts() -> None:
     first = slot([STARTED, BEGUN, DONE])
     later = [
-        slot([STARTED, BEGUN], alive=True),
+        slot([STARTED, BEGUN], task=RUNNING),
         slot([failed(F.WORKER_ERROR)]),
         slot(cancelled=True),
     ]
@@ -291,7 +297,7 @@ def test_without_a_result_the_newest_attempt_speaks() -> None:
     corrupt, lost = slot([failed(F.CORRUPT_SLIDE)]), slot([BEGUN])
     assert found(corrupt, lost) == (State.FAILED, F.LOST)
     assert found(lost, corrupt) == (State.FAILED, F.CORRUPT_SLIDE)
-    assert found(corrupt, slot(alive=True)) == (State.PENDING, None)
+    assert found(corrupt, slot(task=RUNNING)) == (State.PENDING, None)
 
 
 def test_only_what_the_slide_did_itself_uses_up_its_budget() -> None:
@@ -351,6 +357,9 @@ def test_a_slot_fails_alike_when_all_failures_of_its_slides_are_of_one_class(
         ([failed("storage_full")], 0, ExitCode.STORAGE_FULL),
         ([SETUP_FAILED], 0, ExitCode.SETUP_FAILED),
         ([INTERRUPTED], 0, ExitCode.INTERRUPTED),
+        ([failed("node_failure")], 0, ExitCode.INTERRUPTED),
+        ([failed("preempted")], 0, ExitCode.INTERRUPTED),
+        ([failed("cancelled")], 0, ExitCode.INCOMPLETE),
         ([], 0, ExitCode.INTERRUPTED),
     ],
 )
@@ -360,5 +369,8 @@ def test_the_exit_code_tells_how_far_a_run_is(
     assert exit_code([verdict("a", [slot([STARTED, *events])])], rejected=rejected) is code
 
 
-def test_a_run_that_was_never_sent_is_incomplete() -> None:
+def test_a_run_that_was_never_sent_or_is_not_over_is_incomplete() -> None:
     assert exit_code([verdict("a", [])], rejected=0) is ExitCode.INCOMPLETE
+    for task in (PENDING, RUNNING, TaskState.UNKNOWN):
+        at_work = verdict("a", [slot([STARTED, BEGUN], task=task)])
+        assert exit_code([at_work], rejected=0) is ExitCode.INCOMPLETE

@@ -54,14 +54,6 @@ def test_a_dry_run_prints_scripts_and_commands_and_touches_nothing(
     assert snapshot(ready.folder) == before
 
 
-def test_a_slurm_profile_says_what_this_version_can_do_with_it(ready: Project) -> None:
-    ready.run("plan", "slidearray.yaml", "--profile", "slurm-cpu")
-    refused = ready.run("submit", "runs/one", expect=1).stderr
-    assert "--local" in refused
-    assert "--dry-run" in refused
-    assert not (ready.folder / "runs/one/attempts").exists()
-
-
 def test_a_run_is_submitted_once_and_resubmit_is_named(ready: Project) -> None:
     ready.run("plan", "slidearray.yaml")
     ready.run("submit", "runs/one", "--local")

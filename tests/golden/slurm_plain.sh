@@ -9,6 +9,7 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@120
+#SBATCH --mail-type=NONE
 
 # The warning signal would end this shell during the set-up; the worker listens to it itself.
 trap '' USR1

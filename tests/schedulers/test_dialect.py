@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidearray.core.profile import Profile, parse_profile
+from slidearray.core.queue import QueueLimits
 from slidearray.core.shapes import Shape
 from slidearray.errors import RunError
-from slidearray.schedulers.dialect import dialect_for
+from slidearray.schedulers.answers import Accepted
+from slidearray.schedulers.dialect import dialect_for, queue_dialect_for
 from slidearray.storage.configs import load_profile
 
 if TYPE_CHECKING:
@@ -23,14 +26,20 @@ OTHER = Shape(cpus=4, memory_mb=2048, walltime_s=60)
 
 LOCAL = load_profile("local", project=Path("/nowhere"))
 
+NOT_ASKED = QueueLimits(max_array_size=None, max_array_tasks=None, max_submit=None)
+
 
 def slurm(**keys: object) -> Profile:
     raw = {"version": 1, "scheduler": "slurm", "walltime": 60, "memory": "1G", **keys}
     return parse_profile(raw, source="p.yaml", name="p")
 
 
-def arrays(shapes: list[Shape], profile: Profile, *, attempt: int = 1) -> list[ArrayJob]:
-    return dialect_for(profile).arrays(shapes, profile=profile, token="abc123", attempt=attempt)
+def arrays(
+    shapes: list[Shape], profile: Profile, *, attempt: int = 1, limits: QueueLimits = NOT_ASKED
+) -> list[ArrayJob]:
+    return dialect_for(profile).arrays(
+        shapes, profile=profile, token="abc123", attempt=attempt, limits=limits
+    )
 
 
 def parsed(array: str) -> tuple[int, int | None]:
@@ -83,6 +92,31 @@ def test_the_usual_limit_allows_indices_up_to_1000() -> None:
     assert [(job.array, job.offset) for job in jobs] == [("0-1000", 0), ("0-0", 1001)]
 
 
+@pytest.mark.parametrize(
+    ("size", "tasks", "asked", "expected"),
+    [
+        (5, None, "auto", 5),  # MaxArraySize 5 allows 0 to 4
+        (1001, 3, "auto", 3),
+        (2, 3, "auto", 2),
+        (None, 3, "auto", 3),
+        (5, 3, 10, 10),  # a profile's number is used as it is
+        (5, 3, 2, 2),
+    ],
+)
+def test_what_the_cluster_takes_splits_the_slots(
+    size: int | None, tasks: int | None, asked: int | str, expected: int
+) -> None:
+    limits = replace(NOT_ASKED, max_array_size=size, max_array_tasks=tasks)
+    jobs = arrays([SMALL] * 11, slurm(max_array_size=asked), limits=limits)
+    assert max(job.count for job in jobs) == expected
+    assert sum(job.count for job in jobs) == 11
+
+
+def test_a_cluster_without_arrays_gets_plain_jobs() -> None:
+    jobs = arrays([SMALL] * 2, slurm(), limits=replace(NOT_ASKED, max_array_size=0))
+    assert [(job.array, job.count) for job in jobs] == [(None, 1), (None, 1)]
+
+
 def test_a_throttle_is_shared_by_the_splits_of_an_attempt() -> None:
     jobs = arrays([SMALL] * 20 + [LARGE] * 2, slurm(max_array_size=10, max_running=12))
     assert [job.array for job in jobs] == ["0-9%5", "0-9%5", "0-1"]
@@ -108,15 +142,54 @@ def test_names_are_short_unique_and_tell_run_and_attempt(attempt: int) -> None:
     assert all(re.fullmatch(r"saabc123-[0-9a-z]+-[0-9a-z]+", name) for name in names)
 
 
-def test_slurm_is_told_to_hold_and_then_to_release() -> None:
+def test_slurm_is_told_to_hold() -> None:
     first, second = arrays([SMALL] * 2, slurm(max_array_size=1, max_running=1))
     script = Path("/run/a b.sh")
     dialect = dialect_for(slurm())
-    assert dialect.submission(first, script) == [
-        ["sbatch", "--parsable", "--hold", "/run/a b.sh"],
-        ["scontrol", "release", "{array id}"],
-    ]
-    assert "--dependency=afterany:{array id of 0}" in dialect.submission(second, script)[0]
+    held = ["sbatch", "--parsable", "--hold", "--job-name=saabc123-1-0", "/run/a b.sh"]
+    assert dialect.submission(first, script) == held
+    assert "--dependency=afterany:{array id of 0}" in dialect.submission(second, script)
+
+
+def test_a_job_is_put_behind_others_however_they_end() -> None:
+    dialect = queue_dialect_for(slurm())
+    assert dialect.submit_argv(Path("/v.sh"), name="sv", after=["7", "8"], held=False) == [
+        "sbatch", "--parsable", "--job-name=sv", "--dependency=afterany:7:8", "/v.sh",
+    ]  # fmt: skip
+    assert dialect.submit_argv(Path("-x.sh"), name="s", held=False)[-1] == "./-x.sh"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "expected"),
+    [
+        ("1234\n", Accepted(job_id="1234")),
+        ("1234;east\n", Accepted(job_id="1234", cluster="east")),
+        ("Welcome\n1234\n  \nBye\n", Accepted(job_id="1234")),
+        ("2026\n1234\n", Accepted(job_id="1234")),
+        ("Submitted batch job 1234\n", None),
+        ("1234 5\n", None),
+        ("", None),
+    ],
+)
+def test_the_id_is_the_last_line_that_is_one(stdout: str, expected: Accepted | None) -> None:
+    assert queue_dialect_for(slurm()).parse_accepted(stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "overruled"),
+    [
+        ("#SBATCH --partition=gpu", ["SBATCH_PARTITION"]),
+        ("#SBATCH -p gpu", ["SBATCH_PARTITION"]),
+        ("#SBATCH --account lab", ["SBATCH_ACCOUNT"]),
+        ("#SBATCH -A lab\n#SBATCH -q long", ["SBATCH_ACCOUNT", "SBATCH_QOS"]),
+        ("#SBATCH --reservation=r", ["SBATCH_RESERVATION"]),
+        ("#SBATCH --time=10", []),
+        ("echo '#SBATCH -p gpu'", []),
+    ],
+)
+def test_a_script_s_own_options_are_not_overruled(line: str, overruled: list[str]) -> None:
+    script = f"#!/bin/bash\n{line}\ntrue\n"
+    assert queue_dialect_for(slurm()).said_by(script) == overruled
 
 
 def test_an_emulated_array_task_sees_what_slurm_sets() -> None:
@@ -167,7 +240,7 @@ def test_locally_each_shape_is_one_script_that_takes_its_slot() -> None:
     ]
     assert dialect.task_arguments(jobs[1], 1) == ["3001"]
     assert dialect.task_environment(jobs[1], 1) == {}
-    assert dialect.submission(jobs[1], Path("/x.sh")) == [["/bin/bash", "-l", "/x.sh", "{slot}"]]
+    assert dialect.submission(jobs[1], Path("/x.sh")) == ["/bin/bash", "-l", "/x.sh", "{slot}"]
     assert dialect.log_pattern(Path("/logs/01"), jobs[1]) == "/logs/01"
 
 

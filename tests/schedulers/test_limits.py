@@ -123,6 +123,27 @@ def test_kills_for_memory_are_counted_in_either_version(tmp_path: Path, proc: Pa
     assert ControlGroups(proc).oom_kills() == 3
 
 
+def test_an_old_kernel_tells_how_often_the_limit_was_hit(tmp_path: Path, proc: Path) -> None:
+    task = legacy(tmp_path, proc, "/slurm/uid_1/job_7/step_batch/task_0")["memory"]
+    (task / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\n")
+    (task / "memory.failcnt").write_text("0\n")
+    (task.parent / "memory.failcnt").write_text("4\n")
+    assert ControlGroups(proc).oom_kills() == 4
+    (task / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert ControlGroups(proc).oom_kills() == 1
+
+
+def test_the_groups_of_a_slurm_task_are_read_as_they_were_found(tmp_path: Path, proc: Path) -> None:
+    # SLURM 22.05 with cgroup/v1: the limit is the step's and the job's, the count the task's own.
+    task = legacy(tmp_path, proc, "/slurm_n1/uid_0/job_16/step_batch/task_0")["memory"]
+    for folder, limit in ((task, V1_NO_LIMIT), (task.parent, "314572800")):
+        (folder / "memory.limit_in_bytes").write_text(limit)
+        (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    (task / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert limits(proc) == (64, 300)
+    assert ControlGroups(proc).oom_kills() == 1
+
+
 def test_this_machine_can_be_asked() -> None:
     groups = ControlGroups()
     assert groups.oom_kills() >= 0

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import PATIENCE_S, running, wait_for
 
+from slidearray.core.classes import FailureClass
 from slidearray.core.verdicts import SlotOutcome
-from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
+from slidearray.schedulers.environment import clean_environment
+from slidearray.schedulers.local import LocalTask, run_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +85,7 @@ def test_at_the_walltime_the_whole_group_gets_term_and_the_slot_counts_as_timed_
     while :; do wait; done
     """
     (outcome,) = outcomes([task(tmp_path, 0, script, walltime_s=1)]).values()
-    assert outcome == SlotOutcome(exit_code=75, timed_out=True, out_of_memory=False)
+    assert outcome == SlotOutcome(exit_code=75, ended_by=FailureClass.TIMEOUT)
     assert sorted((tmp_path / "told").read_text().split()) == ["child", "parent"]
 
 

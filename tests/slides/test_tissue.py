@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from slidearray.errors import SlideError
 from slidearray.slides import tissue
 from slidearray.slides.reader import OpenSlideReader
 from slidearray.slides.synthetic import write_slide
-from slidearray.slides.tissue import TissueMask, otsu_mask
+from slidearray.slides.tissue import TissueMask, otsu_mask, tissue_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,3 +135,51 @@ def test_mask_pixels_cover_the_slide_whatever_its_size(tmp_path: Path) -> None:
     mask = mask_of(path, l0_tile_size=80)
     assert mask.coverage(np.zeros((1, 2), np.int32), (301, 203)) > 0.95
     assert mask.coverage(np.array([[200, 100]]), (202, 206))[0] == pytest.approx(0.25, abs=0.02)
+
+
+def share_of(path: Path) -> float | None:
+    with OpenSlideReader(path) as reader:
+        return tissue_share(reader)
+
+
+def test_the_share_of_tissue_is_about_that_of_the_mask(tmp_path: Path) -> None:
+    for tissue_part in (0.0, 0.2, 0.6):
+        path = tmp_path / f"{tissue_part}.svs"
+        write_slide(path, width=4000, height=3000, seed=6, tissue=tissue_part)
+        share = share_of(path)
+        assert share == pytest.approx(mask_of(path).mask.mean(), abs=0.06)
+
+
+def test_a_sample_of_a_large_level_tells_about_as_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.svs"
+    write_slide(path, width=3000, height=2500, seed=7, tissue=0.5, levels=(1,))
+    sample = share_of(path)
+    monkeypatch.setattr(tissue, "SAMPLE_PX", 3000 * 2500)
+    whole = share_of(path)
+    assert sample == pytest.approx(whole, abs=0.1)
+    assert sample != whole
+
+
+def test_a_level_that_is_too_large_to_look_at_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.svs"
+    write_slide(path, width=1000, height=800, seed=8, tissue=0.5, levels=(1,))
+    monkeypatch.setattr(tissue, "SAMPLED_PX", 1000 * 800 - 1)
+    assert share_of(path) is None
+
+
+def test_a_level_of_a_few_pixels_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "s.svs"
+    write_slide(path, width=1024, height=512, seed=9, tissue=0.5, levels=(1, 2, 512))
+    reference = tmp_path / "r.svs"
+    write_slide(reference, width=1024, height=512, seed=9, tissue=0.5, levels=(1, 2))
+    assert share_of(path) == share_of(reference)
+    assert 0 < (share_of(path) or 0) < 1
+
+
+def test_a_lowest_level_that_cannot_be_read_is_no_share(tiled: Callable[..., Path]) -> None:
+    with pytest.raises(SlideError):
+        share_of(tiled([[100, b"no JPEG"]]))

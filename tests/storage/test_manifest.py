@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidearray.core.ids import fold, name_fault
+from slidearray.core.recipe import canonical_json
 from slidearray.errors import ManifestError
-from slidearray.storage.manifest import Manifest, read_manifest, write_manifest
+from slidearray.storage.manifest import CHUNK, Manifest, read_manifest, write_manifest
+from slidearray.storage.manifest_faults import PLAIN_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +126,63 @@ def test_another_cell_another_digest(tmp_path: Path) -> None:
     assert len(digests) == 5
 
 
+def test_the_digest_of_a_manifest_never_changes(tmp_path: Path) -> None:
+    text = (
+        'slide_id,path,cohort,"a, ""quoted"" column\n",\u00e9\n'
+        '0012,"raw/a b,c.svs",one,"x\ny",\u2028\U0001f600\n'
+        '1e5,raw/\\\u00e9.svs,,"say ""hi""",\x07\x7f/\n'
+    )
+    golden = "66078e265bc695017896751f4a2676c02ba7bf7f2bbfe3f7db4393aeeb07a391"
+    assert read_text(text, tmp_path).digest == golden
+
+
+def test_the_digest_is_that_of_all_cells_however_many_rows_there_are(tmp_path: Path) -> None:
+    rows = [[f"s{n}", f"p{n}"] for n in range(2 * CHUNK + 1)]
+    manifest = read_text("slide_id,path\n" + "".join(f"{a},{b}\n" for a, b in rows), tmp_path)
+    whole = canonical_json([["slide_id", "path"], rows])
+    assert manifest.digest == hashlib.sha256(whole.encode()).hexdigest()
+    assert manifest.without(["path"]).columns == ("slide_id",)
+
+
+@given(table=tables())
+def test_a_manifest_that_was_read_is_written_equal(
+    tmp_path_factory: pytest.TempPathFactory, table: tuple[list[str], list[dict[str, str]]]
+) -> None:
+    columns, rows = table
+    path = tmp_path_factory.mktemp("m") / "m.csv"
+    write_manifest(path, columns, rows)
+    before = path.read_bytes()
+    manifest = read_manifest(path)
+    manifest.write(path)
+    assert path.read_bytes() == before
+    manifest.without(["nothing"]).write(path)
+    assert path.read_bytes() == before
+
+
+def test_one_cell_that_needs_quotes_among_many_gets_them(tmp_path: Path) -> None:
+    rows = [{"slide_id": f"s{n}", "path": "p"} for n in range(CHUNK)]
+    for text in ("a,b", "a\nb", "a\rb", 'a"b', "\ufeffa"):
+        rows[CHUNK // 2]["path"] = text
+        write_manifest(tmp_path / "m.csv", ["slide_id", "path"], rows)
+        assert [row.cells for row in read_manifest(tmp_path / "m.csv").rows] == rows
+
+
+def test_rows_are_a_sequence(tmp_path: Path) -> None:
+    rows = read_text("slide_id,path\na,x\n\nb,y\nc,z\n", tmp_path).rows
+    assert len(rows) == 3
+    assert [rows[n].row for n in (0, 1, -1)] == [2, 4, 5]
+    assert [row.slide_id for row in rows[1:]] == ["b", "c"]
+    assert list(rows)[1] == rows[1]
+    with pytest.raises(IndexError):
+        rows[3]
+
+
+def test_a_column_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    manifest = read_text("slide_id,path\na,x\nb,y\n", tmp_path)
+    assert list(manifest.column("mpp")) == ["", ""]
+    assert list(manifest.column("path")) == ["x", "y"]
+
+
 def test_rows_count_as_in_a_spreadsheet(tmp_path: Path) -> None:
     manifest = read_text('slide_id,path\n"a","x\ny"\n\nb,z\n', tmp_path)
     assert [row.row for row in manifest.rows] == [2, 4]
@@ -166,6 +226,10 @@ def test_optional_columns_are_empty_where_there_are_none(tmp_path: Path) -> None
         ('slide_id,path,mpp\na,b,"0,5"\n', "row 2, column mpp: found '0,5'"),
         ("slide_id,path,mpp\na,b,-1\n", "row 2, column mpp: found '-1'"),
         ("slide_id,path,magnification\na,b,20x\n", "row 2, column magnification: found '20x'"),
+        ("slide_id,path,header_levels\na,b,4x\n", "row 2, column header_levels: found '4x'"),
+        ("slide_id,path,header_tissue\na,b,2\n", "row 2, column header_tissue: found '2'"),
+        ('slide_id,"pa"th\na,b\n', "row 1 (line 1): ',' expected after '\"'"),
+        ("\nslide_id,path\na,b\n", "row 1: found the columns ; accepted: slide_id and path"),
         ('slide_id,path\na,"b\n', "row 2 (line 2): unexpected end of data"),
         ('slide_id,path\na,"b"c\n', "row 2 (line 2): ',' expected after '\"'"),
         (b"slide_id,path\na,M\xe9\n", "line 2: found byte 0xe9; accepted: UTF-8"),
@@ -177,6 +241,12 @@ def test_a_structural_fault_is_named_with_its_place(
 ) -> None:
     (fault,) = faults(text, tmp_path)
     assert expected in fault
+
+
+@given(st.from_regex(PLAIN_NAME, fullmatch=True))
+def test_a_name_that_is_plain_has_no_fault_and_clashes_by_its_lower_case(name: str) -> None:
+    assert name_fault(name) is None
+    assert fold(name) == name.lower()
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
@@ -193,6 +263,26 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         "row 4",
         "row 5, column slide_id",
     ]
+
+
+def test_faults_beyond_the_first_thousand_rows_have_their_row(tmp_path: Path) -> None:
+    rows = [f"s{n},p" for n in range(2 * CHUNK)]
+    rows[CHUNK + 5] = "S3,p"
+    rows[CHUNK + 7] = "a/b,p"
+    rows[CHUNK + 9] = "x,y,z"
+    lines = faults("slide_id,path\n" + "\n".join(rows), tmp_path)
+    assert [line.split(":")[0] for line in lines] == [
+        f"row {CHUNK + 11}",
+        f"row {CHUNK + 7}, column slide_id",
+        f"row {CHUNK + 9}, column slide_id",
+    ]
+    assert "the id of row 5" in lines[1]
+
+
+def test_a_byte_that_is_not_utf_8_is_found_far_into_a_large_file(tmp_path: Path) -> None:
+    data = b"slide_id,path\n" + b"".join(b"s%d,p\n" % n for n in range(50_000)) + b"last,\xe9\n"
+    (fault,) = faults(data, tmp_path)
+    assert fault.startswith("line 50002: found byte 0xe9")
 
 
 def test_what_stops_the_reading_does_not_hide_the_faults_before_it(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slidearray.errors import RunError
-from slidearray.storage.journal import Journal
-from slidearray.storage.records import RecordTail, RecordWriter, read_record, read_records
+from slidearray.storage.records import (
+    RecordTail,
+    RecordWriter,
+    read_executions,
+    read_record,
+    read_records,
+)
 from slidearray.storage.rundir import AttemptDir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -89,19 +98,70 @@ def test_a_tail_gives_every_event_once_and_no_torn_one(attempt: AttemptDir) -> N
     assert tail.new_events() == []
 
 
-def test_a_journal_without_a_file_is_empty_and_appends_read_back(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl")
-    assert journal.read() == []
-    journal.append("intent", slots=2)
-    Journal(journal.path).append("slot_ended", slot=0, exit_code=-9)
-    assert [event["event"] for event in journal.read()] == ["intent", "slot_ended"]
+@pytest.mark.parametrize("relist", [False, True])
+def test_what_a_network_file_system_leaves_behind_is_no_record(
+    attempt: AttemptDir, relist: bool
+) -> None:
+    _write(attempt, 0, "t", "started")
+    for folder in (attempt.root, attempt.records_root, attempt.records_dir(0)):
+        (folder / ".nfs000000000000002a").write_bytes(b"\0")
+    attempt.record(1, "t").touch()  # made, and nothing written yet
+    attempt.record(2, "t").write_bytes(b'{"event": "sta')
+    (attempt.records_dir(0) / "3.t.jsonl").symlink_to("gone")
+    records = read_records(attempt, relist=relist)
+    assert {slot: [len(events) for events in runs] for slot, runs in records.items()} == {
+        0: [1],
+        1: [0],
+        2: [0],
+    }
+    assert len(RecordTail(attempt).new_events()) == 1
 
 
-def test_a_journal_goes_on_after_a_writer_died_in_mid_line(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("intent")
-    journal.append("committed")
-    journal.path.write_bytes(journal.path.read_bytes()[:-5])
-    assert [event["event"] for event in journal.read()] == ["intent"]
-    journal.append("committed")
-    assert [event["event"] for event in journal.read()] == ["intent", "committed"]
+def test_an_execution_is_older_when_fewer_requeues_went_before_it(attempt: AttemptDir) -> None:
+    # The clock of the node that ran it second was behind.
+    for token, restarts in (("20250101-n2", 1), ("20250102-n1", 0), ("20250103-n3", 1)):
+        with RecordWriter(attempt.record(0, token)) as record:
+            record.write("started", restarts=restarts, host=token[-2:])
+    hosts = [events[0]["host"] for events in read_records(attempt)[0]]
+    assert hosts == ["n1", "n2", "n3"]
+    names = [execution.name for execution in read_executions(attempt)]
+    assert names[0] == "0000/0.20250102-n1.jsonl"
+
+
+@given(order=st.permutations(range(6)), restarts=st.lists(st.integers(0, 2), min_size=6))
+def test_the_order_in_which_files_were_made_and_listed_means_nothing(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], restarts: list[int]
+) -> None:
+    def read(numbers: Iterable[int]) -> list[list[Any]]:
+        attempt = AttemptDir(root=tmp_path_factory.mktemp("attempt") / "0001")
+        for number in numbers:
+            with RecordWriter(attempt.record(0, str(number))) as record:
+                record.write("started", restarts=restarts[number], pid=number)
+        return [[e["pid"] for e in events] for events in read_records(attempt)[0]]
+
+    assert read(order) == read(range(6))
+
+
+EVENTS = st.fixed_dictionaries({"event": st.text(max_size=3), "why": st.text() | st.integers()})
+
+
+@given(events=st.lists(EVENTS, max_size=4), tail=st.sampled_from(["", "{", '{"event":"x"}']))
+def test_whatever_events_hold_they_read_back(
+    tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]], tail: str
+) -> None:
+    attempt = AttemptDir(root=tmp_path_factory.mktemp("attempt") / "0001")
+    path = _write(attempt, 0, "t")
+    path.write_text("".join(json.dumps(event) + "\n" for event in events) + tail)
+    assert read_records(attempt)[0] == [events]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "?", "[]", "1", "{}", '{"event": 1}', '{"event":"a"},{"event":"b"}', "\ufeff{}"]
+)
+def test_a_damaged_line_in_the_middle_is_named_with_its_number(
+    attempt: AttemptDir, line: str
+) -> None:
+    path = _write(attempt, 0, "t")
+    path.write_text(f'{{"event":"started"}}\n{line}\n{{"event":"finished"}}\n')
+    with pytest.raises(RunError, match=rf"{path}: line 2"):
+        read_records(attempt)

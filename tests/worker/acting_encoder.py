@@ -71,6 +71,9 @@ def act(word: str) -> None:
         "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "oom-killed": _oom_killed,
         "too-large": lambda: np.ones(2**50),
+        "allocate": lambda: np.ones(2**28),  # 2 GB, every page of it touched
+        "spike": lambda: np.ones(2**25),  # 256 MB, let go at once
+        "spike-and-vanish": lambda: os._exit(len(np.ones(2**25)) % 2 + 3),
         "disk-full": _disk_full,
         "print": lambda: print(json.dumps({"event": "done", "slide_id": "printed"}), flush=True),
         "block": lambda: _hold(lambda: time.sleep(3600)),  # the test ends it

@@ -38,10 +38,10 @@ from slidearray.storage.rundir import RunDir
 from slidearray.schedulers.limits import ControlGroups
 from slidearray.worker.supervisor import supervise
 
-root, project, walltime_s, started_at, proc = sys.argv[1:]
+root, project, walltime_s, started_at, proc, patience_s = sys.argv[1:]
 code = supervise(
-    RunDir(root=Path(root), project=Path(project)), 1, 0,
-    walltime_s=float(walltime_s), started_at=float(started_at), groups=ControlGroups(Path(proc)),
+    RunDir(root=Path(root), project=Path(project)), 1, 0, walltime_s=float(walltime_s),
+    started_at=float(started_at), groups=ControlGroups(Path(proc)), patience_s=float(patience_s),
 )
 (Path(project) / "supervisor-modules").write_text("\\n".join(sorted(sys.modules)))
 sys.exit(code)
@@ -55,6 +55,7 @@ class Bench:
     run: RunDir
     slides: list[SlotSlide]
     proc: Path = Path("/proc/self")
+    patience_s: float = PATIENCE_S  # with a journal that names another job
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -88,7 +89,7 @@ class Bench:
             ],
         )
         started_at = time.time() - (0 if left_s is None else walltime_s - left_s)
-        argv = [self.run.root, self.project, walltime_s, started_at, self.proc]
+        argv = [self.run.root, self.project, walltime_s, started_at, self.proc, self.patience_s]
         process = subprocess.Popen(
             [*prefix, sys.executable, "-c", DRIVER, *map(str, argv)],
             stderr=subprocess.PIPE,
@@ -167,9 +168,13 @@ def small_slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path, small_slides: Path) -> Iterator[Callable[..., Bench]]:
+def make_bench(
+    tmp_path: Path, small_slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Bench]]:
     """Plan a run of three slides in a project of its own."""
     made: list[Bench] = []
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)  # of a job that the tests themselves run in
 
     def make(name: str = "project", *, root: Path | None = None, dim: int = 8) -> Bench:
         project = tmp_path / name

@@ -110,3 +110,77 @@ def test_waiting_has_an_end() -> None:
 def test_a_program_that_is_not_there_is_an_error() -> None:
     with pytest.raises(OSError, match="nowhere"):
         command.start(["/nowhere/program"])
+
+
+class TestRunning:
+    """`run`: to the end, or not at all."""
+
+    def test_output_and_errors_are_told_apart(self) -> None:
+        code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
+        done = command.run(python(code), timeout_s=PATIENCE_S)
+        assert (done.code, done.stdout, done.stderr) == (7, "out\n", "err\n")
+
+    def test_bytes_that_are_no_text_do_no_harm(self) -> None:
+        code = r"import os; os.write(1, b'a\xff\xc3\xa9')"
+        assert command.run(python(code), timeout_s=PATIENCE_S).stdout == "a\ufffd\u00e9"
+
+    def test_its_input_is_empty_and_its_environment_what_was_given(self) -> None:
+        code = "import os, sys; print(len(sys.stdin.read()), 'HOME' in os.environ)"
+        assert command.run(python(code), env={}, timeout_s=PATIENCE_S).stdout == "0 False\n"
+
+    def test_ctrl_c_at_the_terminal_does_not_reach_it(self) -> None:
+        code = "import os; print(os.getsid(0) == os.getpid())"
+        assert command.run(python(code), timeout_s=PATIENCE_S).stdout == "True\n"
+
+    def test_a_group_that_takes_too_long_is_killed(self) -> None:
+        reading, writing = os.pipe()
+        code = (
+            "import os, signal\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "os.fork()\n"
+            "signal.pause()"
+        )
+        with pytest.raises(command.TimedOutError, match="no answer within 3 s"):
+            command.run(python(code), timeout_s=3, pass_fds=(writing,))
+        os.close(writing)
+        assert select.select([reading], [], [], PATIENCE_S)[0]
+        assert os.read(reading, 1) == b""  # its child is gone as well
+        os.close(reading)
+
+    def test_what_it_leaves_behind_is_not_waited_for(self) -> None:
+        reading, writing = os.pipe()
+        code = (
+            "import os, select\n"
+            "if os.fork() == 0:\n"
+            f"    select.select([{reading}], [], [])\n"  # holds its output
+            "    os._exit(0)\n"
+            "print('done')"
+        )
+        assert command.run(python(code), timeout_s=PATIENCE_S, pass_fds=(reading,)).stdout == (
+            "done\n"
+        )
+        os.close(writing)
+        os.close(reading)
+
+    def test_a_program_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(command.CommandError, match=r"^nowhere: No such file"):
+            command.run(["nowhere"], timeout_s=PATIENCE_S)
+
+    def test_it_does_not_outlive_an_interruption(self) -> None:
+        reading, writing = os.pipe()
+        pid = os.getpid()
+        code = f"import os, signal\nos.kill({pid}, signal.SIGUSR1)\nsignal.pause()"
+
+        def interrupt(signum: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                command.run(python(code), timeout_s=PATIENCE_S, pass_fds=(writing,))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        os.close(writing)
+        assert select.select([reading], [], [], PATIENCE_S)[0]
+        assert os.read(reading, 1) == b""
+        os.close(reading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
     from slidearray.core.classes import Rejected
     from slidearray.planner import PlanReport
-    from slidearray.status import RunStatus
+    from slidearray.status import AttemptStatus, RunStatus
 
 #: Columns of a table that goes into a file or a pipe.
 FILE_WIDTH = 200
 #: How many slides a listing shows before it says how many more there are.
 LISTED = 20
+#: How many ids stand in one cell of a table.
+FEW = 3
 
 
 class _Output(Console):
@@ -80,14 +83,16 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def print_plan(report: PlanReport, *, list_rejected: bool = True) -> None:
     """What a plan decided and will cost."""
-    console().print(f"planned {report.run.root}")
+    console().print(f"planned {report.run.root} for profile {report.profile}")
     console().print(
         table(
-            ("slides", "tasks", "tiles at most", "core-hours", "features at most", "inodes"),
+            ("slides", "tasks", "tiles expected", "tiles at most", "core-hours",
+             "features at most", "inodes"),
             [
                 (
                     report.slides,
                     report.tasks,
+                    report.expected_tiles,
                     report.tiles,
                     f"{report.core_hours:.2g}",
                     size_text(report.feature_bytes),
@@ -95,7 +100,9 @@ def print_plan(report: PlanReport, *, list_rejected: bool = True) -> None:
                 )
             ],
         )
-    )
+    )  # fmt: skip
+    for note in report.notes:
+        console().print(note)
     if list_rejected:
         print_rejected(report.rejected, rest=str(report.run.rejected))
 
@@ -112,11 +119,12 @@ def print_rejected(rejected: Sequence[Rejected], *, rest: str) -> None:
 
 
 def print_status(status: RunStatus) -> None:
-    """Counts by state, every slide in trouble or without a tile, and what can be done."""
+    """Counts by state, the attempts, every slide in trouble or without a tile, what can be done."""
+    rest = f"slidearray status {shlex.quote(status.run)} --json"
     console().print(f"run {status.run}")
     shown = {state: count for state, count in status.states.items() if count}
     console().print(table(("slides", *shown), [(status.slides, *shown.values())]))
-    rest = f"slidearray status {status.run} --json"
+    _print_attempts(status)
     if status.empties:
         console().print(f"{counted(len(status.empties), 'slide')} without a tile:")
         print_listing(("slide_id", "reason"), status.empties, rest=rest)
@@ -130,8 +138,53 @@ def print_status(status: RunStatus) -> None:
             ],
             rest=rest,
         )
+    if slots := status.failed_slots:
+        console().print(f"{counted(len(slots), 'slot')} of attempt {slots[0].attempt} ended badly:")
+        rows = [(slot.slot, slot.how, slot.log) for slot in slots]
+        print_listing(("slot", "ended by", "log"), rows, rest=rest)
+    for store in status.stores:
+        console().print(f"store {store}")
     for line in status.advice:
         console().print(line)
+
+
+def _print_attempts(status: RunStatus) -> None:
+    """Where the attempts are, and what their slots wait for."""
+    if status.by_attempt:
+        console().print(table(*_attempt_table(status.by_attempt)))
+    if status.fault:
+        console().print(f"the scheduler could not be asked: {status.fault}")
+        console().print("what is shown is what records and journals say")
+    for waiting in status.waiting:
+        slots = counted(waiting.slots, "slot")
+        advice = f": {waiting.advice}" if waiting.advice else ""
+        console().print(f"{slots} waiting for {waiting.reason}{advice}")
+
+
+def _attempt_table(
+    attempts: Sequence[AttemptStatus],
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Columns and rows; places where no slot is, and requeues that never were, are left out."""
+    counts = [{**each.slots, "requeued": each.requeued} for each in attempts]
+    shown = [name for name in counts[0] if any(count[name] for count in counts)]
+    behind = any(each.advance for each in attempts)
+    rows = [
+        (
+            *(each.number, each.where, _few(each.job_ids)),
+            *(count[name] for name in shown),
+            each.state,
+            *([f"job {each.advance_id} {each.advance}" if each.advance else ""] if behind else []),
+        )
+        for each, count in zip(attempts, counts, strict=True)
+    ]
+    columns = ("attempt", "on", "jobs", *shown, "state", *(["goes on by"] if behind else []))
+    return columns, rows
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - FEW
+    return ", ".join(names[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(count: int, what: str) -> str:

@@ -57,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     _project_commands(commands)
     _manifest_commands(commands)
     _run_commands(commands)
+    _watching_commands(commands)
     _result_commands(commands)
+    _cluster_commands(commands)
     _hidden_commands(commands)
     return parser
 
@@ -117,6 +119,11 @@ def _manifest_commands(commands: Subparsers) -> None:
     check.add_argument("manifest", metavar="M")
     check.add_argument("--config", metavar="C", help="check for what this config needs")
     _json(check)
+    build.add_argument(
+        "--headers",
+        action="store_true",
+        help="also write what the slides' headers say, so that `plan` need not open them",
+    )
     for parser in (build, check):
         parser.add_argument(
             "--root", metavar="DIR", help="folder that relative paths start from (default: here)"
@@ -132,6 +139,13 @@ def _run_commands(commands: Subparsers) -> None:
             "--profile", metavar="P", help="cluster profile (default: this machine)"
         )
         parser.add_argument("--run-dir", metavar="RUN", help="instead of the config's run_dir")
+        parser.add_argument(
+            "--reuse",
+            metavar="OTHER",
+            action="append",
+            default=[],
+            help="another run directory: its features are taken where they are current",
+        )
     submit = _add(commands, "submit", "runs:submit", summary="submit a planned run")
     again = _add(commands, "resubmit", "runs:resubmit", summary="send what failed or is missing")
     again.add_argument(
@@ -148,10 +162,33 @@ def _run_commands(commands: Subparsers) -> None:
         parser.add_argument("--local", action="store_true", help="run the job scripts here")
 
 
-def _result_commands(commands: Subparsers) -> None:
-    status = _add(commands, "status", "results:status", summary="what became of every slide")
+def _watching_commands(commands: Subparsers) -> None:
+    status = _add(commands, "status", "watching:status", summary="what became of every slide")
     _run(status)
     _json(status)
+    status.add_argument(
+        "--watch", action="store_true", help="show it again and again until nothing is at work"
+    )
+    cancel = _add(commands, "cancel", "runs:cancel", summary="take back what was submitted")
+    _run(cancel)
+    logs = _add(commands, "logs", "watching:logs", summary="show the log of a slide or a slot")
+    _run(logs)
+    logs.add_argument(
+        "what", metavar="SLIDE|SLOT", help="slide_id, slot number, or `advance` for the chained job"
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on while it is written")
+    logs.add_argument("--attempt", metavar="N", type=int, help="of this attempt, not the newest")
+    efficiency = _add(
+        commands, "efficiency", "watching:efficiency", summary="what was asked for, and what used"
+    )
+    _run(efficiency)
+    _json(efficiency)
+    efficiency.add_argument(
+        "-o", "--output", metavar="P", help="write a profile with the suggested values"
+    )
+
+
+def _result_commands(commands: Subparsers) -> None:
     reduce = _add(commands, "reduce", "results:reduce", summary="merge features into one store")
     _run(reduce)
     reduce.add_argument(
@@ -169,6 +206,22 @@ def _result_commands(commands: Subparsers) -> None:
     _json(info)
 
 
+def _cluster_commands(commands: Subparsers) -> None:
+    summary = "check a cluster profile"
+    profile = commands.add_parser("profile", help=summary, description=summary)
+    actions = profile.add_subparsers(metavar="ACTION", required=True)
+    check = _add(actions, "check", "clusters:check", summary="compare a profile with the cluster")
+    check.add_argument("profile", metavar="P", help="name or file of a profile")
+    doctor = _add(commands, "doctor", "clusters:doctor", summary="check what work here depends on")
+    doctor.add_argument("--profile", metavar="P", help="cluster profile (default: this machine)")
+    doctor.add_argument(
+        "--submit", action="store_true", help="also check from a node, by one short job"
+    )
+    for parser in (check, doctor):
+        parser.add_argument("--project", metavar="DIR", help="project folder (default: here)")
+        _json(parser)
+
+
 def _hidden_commands(commands: Subparsers) -> None:
     """What job scripts call; without help, so that it is not listed."""
     work = commands.add_parser("work")
@@ -179,3 +232,15 @@ def _hidden_commands(commands: Subparsers) -> None:
     work.add_argument("--project", metavar="DIR")
     work.add_argument("--walltime", metavar="SECONDS", type=int, required=True)
     work.add_argument("--started", metavar="SECONDS", type=float, required=True)
+    advance = commands.add_parser("advance")
+    advance.set_defaults(handler="advance:advance")
+    advance.add_argument("run", metavar="RUN")
+    advance.add_argument("attempt", metavar="ATTEMPT", type=int)
+    advance.add_argument("--project", metavar="DIR")
+    probe = commands.add_parser("doctor-task")
+    probe.set_defaults(handler="clusters:doctor_task")
+    probe.add_argument("folder", metavar="FOLDER")
+    probe.add_argument("slot", metavar="SLOT", type=int)
+    probe.add_argument("--project", metavar="DIR")
+    probe.add_argument("--walltime", metavar="SECONDS", type=int, required=True)
+    probe.add_argument("--started", metavar="SECONDS", type=float, required=True)

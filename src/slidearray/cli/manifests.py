@@ -24,6 +24,7 @@ def build(args: argparse.Namespace) -> int:
         [Path(folder) for folder in args.folders],
         output=output,
         root=Path(args.root or "."),
+        headers=args.headers,
     )
     for line in report.notes:
         console().print(line)

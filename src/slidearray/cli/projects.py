@@ -30,7 +30,7 @@ def init(args: argparse.Namespace) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """The whole way once: project, slides, manifest, run."""
-    from slidearray.cli.whole_run import run_config_here
+    from slidearray.cli.runs import run_everything
     from slidearray.manifests import build_manifest
     from slidearray.project import make_demo
 
@@ -41,7 +41,7 @@ def demo(args: argparse.Namespace) -> int:
     else:
         report = build_manifest([demo.slides], output=demo.manifest, root=demo.folder)
         console().print(f"{demo.manifest}: {counted(report.slides, 'slide')}")
-    return run_config_here(demo.config)
+    return run_everything(demo.config)
 
 
 def _refuse_other_slides(demo: DemoProject) -> None:

@@ -1,4 +1,4 @@
-"""`status`, `reduce`, `verify`, `info`."""
+"""`reduce`, `verify`, `info`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from slidearray.cli.display import (
     counted,
     print_json,
     print_listing,
-    print_status,
     progress,
     size_text,
     table,
 )
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
-from slidearray.storage.ledger import read_ledger
 from slidearray.storage.rundir import open_run
 
 if TYPE_CHECKING:
@@ -32,19 +30,6 @@ if TYPE_CHECKING:
 def opened(args: argparse.Namespace) -> RunDir:
     """The run directory that a command names."""
     return open_run(Path(args.run), Path(args.project) if args.project else None)
-
-
-def status(args: argparse.Namespace) -> int:
-    """Count slides by state and class."""
-    from slidearray.status import run_status
-
-    run = opened(args)
-    found = run_status(run, read_ledger(run))
-    if args.json:
-        print_json(found.to_json())
-    else:
-        print_status(found)
-    return ExitCode.COMPLETE if found.complete else ExitCode.INCOMPLETE
 
 
 def reduce(args: argparse.Namespace) -> int:
@@ -80,14 +65,14 @@ def _print_no_store(run: RunDir, report: ReduceReport) -> None:
     print_listing(
         ("slide_id", "class", "reason"),
         [(slide.slide_id, slide.failure.value, slide.reason) for slide in report.missing],
-        rest=f"slidearray status {run.root} --json",
+        rest=f"slidearray status {run.typed} --json",
     )
     if any(slide.failure is FailureClass.LOST for slide in report.missing):
         console().print(
-            f"`slidearray resubmit {run.root} --include lost` makes anew what is not as recorded"
+            f"`slidearray resubmit {run.typed} --include lost` makes anew what is not as recorded"
         )
     console().print(
-        f"`slidearray status {run.root}` says what can be done about the others; "
+        f"`slidearray status {run.typed}` says what can be done about the others; "
         "`slidearray reduce --allow-missing` writes a store without them"
     )
 

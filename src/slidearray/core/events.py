@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: One event: its name under ``event``, when it was written under ``time``, and its own fields.
 Event = dict[str, Any]
+
+
+def restarts(events: Sequence[Event]) -> int:
+    """How often a slot had been requeued when this execution of it began; 0 when not told."""
+    told = next((event.get("restarts") for event in events if event["event"] == "started"), 0)
+    return told if isinstance(told, int) else 0

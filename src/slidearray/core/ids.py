@@ -22,6 +22,20 @@ def control_character(text: str) -> str | None:
     return next((char for char in text if unicodedata.category(char) in _CONTROL_CATEGORIES), None)
 
 
+def printable(text: str) -> str:
+    r"""`text` with what would steer a terminal written out; tabs stay.
+
+    Examples
+    --------
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    shown = (
+        ascii(char)[1:-1] if char != "\t" and control_character(char) else char for char in text
+    )
+    return "".join(shown)
+
+
 def name_fault(text: str) -> str | None:
     """Why `text` cannot be a slide_id, a cohort or a label; None when it can.
 

@@ -2,82 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from slidearray.core.container import Container  # noqa: TC001 -- pydantic reads annotations
+from slidearray.core.directives import checked_directive, replaces_gpus
+from slidearray.core.quantities import (
+    MEMORY_ACCEPTED,
+    WALLTIME_ACCEPTED,
+    Memory,
+    Walltime,
+    memory_mb,
+    walltime_s,
+)
 from slidearray.core.schema import Section, key, parse_section, section_fault
 from slidearray.core.schema import without_control_characters as plain
 from slidearray.core.shapes import Shape
+from slidearray.core.variables import checked_variable
 from slidearray.errors import ProfileError
 
-MEGABYTES = {"M": 1, "G": 1024, "T": 1024**2}
-MEMORY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([MGT])B?", re.IGNORECASE)
-WALLTIME = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])")
-LONGEST_MINUTES = 366 * 24 * 60
-#: What a partition or account may be made of: it stands in a directive.
-DIRECTIVE_VALUE = re.compile(r"[\w.,:=+@/-]+")
 COMMENT = re.compile(r"(^|[\s;&|()<>])#")
 OPEN_END = re.compile(r"[\\;&|]\s*$")
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?!<)")
-
-
-def memory_mb(text: str) -> int:
-    """Mebibytes of ``32G``, ``500M``, ``1.5T``, rounded up.
-
-    Raises
-    ------
-    ValueError
-        When `text` is no such amount, or is nothing at all.
-    """
-    match = MEMORY.fullmatch(text)
-    amount = math.ceil(float(match[1]) * MEGABYTES[match[2].upper()]) if match else 0
-    if amount < 1:
-        raise ValueError
-    return amount
-
-
-def walltime_s(text: str) -> int:
-    """Seconds of ``HH:MM:SS`` or ``D-HH:MM:SS``.
-
-    Raises
-    ------
-    ValueError
-        When `text` is no such time, or no time at all.
-    """
-    match = WALLTIME.fullmatch(text)
-    if match is None:
-        raise ValueError
-    days, hours, minutes, seconds = (int(each or 0) for each in match.groups())
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if not 0 < total <= LONGEST_MINUTES * 60:
-        raise ValueError
-    return total
-
-
-def _minutes_as_time(value: object) -> object:
-    if type(value) is int and 0 < value <= LONGEST_MINUTES:
-        return f"{value // 60:02d}:{value % 60:02d}:00"
-    return value
-
-
-def _time(text: str) -> str:
-    walltime_s(text)
-    return text
-
-
-def _amount(text: str) -> str:
-    memory_mb(text)
-    return text
-
-
-def _directive_value(text: str) -> str:
-    if not DIRECTIVE_VALUE.fullmatch(text):
-        raise ValueError
-    return text
 
 
 def _setup_line(line: str) -> str:
@@ -96,53 +45,107 @@ def _setup_line(line: str) -> str:
     return line
 
 
+def _any(events: tuple[str, ...]) -> tuple[str, ...]:
+    if not events:
+        raise ValueError
+    return events
+
+
+def _made_of(characters: str) -> AfterValidator:
+    """Only text of some characters: it stands in a directive."""
+    pattern = re.compile(characters)
+
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError
+        return text
+
+    return AfterValidator(check)
+
+
 Text = Annotated[str, AfterValidator(plain)]
-Name = Annotated[str, AfterValidator(_directive_value)]
-Walltime = Annotated[str, BeforeValidator(_minutes_as_time), AfterValidator(_time)]
-Memory = Annotated[str, AfterValidator(_amount)]
+Name = Annotated[str, _made_of(r"[\w.,:=+@/-]+")]
+# No slash: sbatch reads such a value as the path of a file (sbatch.1).
+Nodes = Annotated[str, _made_of(r"[A-Za-z0-9_.,\[\]-]+")]
+Features = Annotated[str, _made_of(r"[\w.,:=+@!&|*()\[\]-]+")]
+Gpus = Annotated[int, Field(ge=1, le=64)] | Annotated[str, _made_of(r"[\w.-]+:[1-9][0-9]?")]
 Line = Annotated[str, AfterValidator(_setup_line)]
+Directives = tuple[Annotated[str, AfterValidator(checked_directive)], ...]
+Variable = Annotated[str, AfterValidator(checked_variable)]
 SizeOrAuto = Annotated[int, Field(ge=0)] | Literal["auto"]
+Event = Literal[
+    "ALL", "BEGIN", "END", "FAIL", "REQUEUE",
+    "TIME_LIMIT", "TIME_LIMIT_50", "TIME_LIMIT_80", "TIME_LIMIT_90",
+]  # fmt: skip
+
+NAME_ACCEPTED = "letters, digits and . , : = + @ / - _"
+NODES_ACCEPTED = "names of nodes, such as n1,n[3-5]"
+FEATURES_ACCEPTED = "features of nodes, such as gold or a100|h100, without spaces"
+DIRECTIVES_ACCEPTED = "a list of options of sbatch, such as --licenses=matlab:1 or --exclusive"
+
+
+class Mail(Section):
+    """Whom the scheduler writes to about the job that follows the arrays."""
+
+    to: Name | None = key("an address", default=None)
+    on: Annotated[tuple[Event, ...], AfterValidator(_any)] = key(
+        "a list of BEGIN, END, FAIL, REQUEUE, TIME_LIMIT, TIME_LIMIT_50, _80 and _90, or ALL",
+        default=("END", "FAIL"),
+        strict=False,
+    )
+
+
+class AdvanceJob(Section):
+    """What the job that follows the arrays asks for; whose it is, where it names nothing."""
+
+    partition: Name | None = key(NAME_ACCEPTED, default=None)
+    account: Name | None = key(NAME_ACCEPTED, default=None)
+    qos: Name | None = key(NAME_ACCEPTED, default=None)
+    reservation: Name | None = key(NAME_ACCEPTED, default=None)
+    constraint: Features | None = key(FEATURES_ACCEPTED, default=None)
+    walltime: Walltime = key(WALLTIME_ACCEPTED, default="01:00:00")
+    cpus_per_task: int = key("a whole number from 1 to 4096", default=1, ge=1, le=4096)
+    memory: Memory = key(MEMORY_ACCEPTED, default="4G")
+    directives: Directives = key(DIRECTIVES_ACCEPTED, default=(), strict=False)
+
+    def shape(self) -> Shape:
+        """What it asks for."""
+        return _shape(self)
 
 
 class Profile(Section):
     """One cluster, or this machine."""
 
-    later = frozenset(
-        {
-            "advance_job",
-            "constraint",
-            "container",
-            "directives",
-            "environment",
-            "exclude",
-            "gpus",
-            "group",
-            "mail",
-            "nice",
-            "nodelist",
-            "pbs_resources",
-            "project",
-            "qos",
-            "queue",
-            "reservation",
-            "scratch",
-            "workers_per_task",
-        }
-    )
+    later = frozenset({"group", "pbs_resources", "project", "queue", "scratch", "workers_per_task"})
 
     version: int = key("1", ge=1, le=1)
     name: Text = key("a name for messages; the file's when it is left out")
     scheduler: Literal["slurm", "local"] = key("slurm or local", later=("pbs",))
-    walltime: Walltime = key('"HH:MM:SS", "D-HH:MM:SS" or a whole number of minutes')
+    walltime: Walltime = key(WALLTIME_ACCEPTED)
     cpus_per_task: int = key("a whole number from 1 to 4096", default=1, ge=1, le=4096)
-    memory: Memory = key("a number and its unit, such as 500M, 32G or 1.5T")
-    partition: Name | None = key("letters, digits and . , : = + @ / - _", default=None)
-    account: Name | None = key("letters, digits and . , : = + @ / - _", default=None)
+    memory: Memory = key(MEMORY_ACCEPTED)
+    gpus: Gpus | None = key("a whole number from 1 to 64, or a100:2", default=None)
+    gpu_directive: Literal["gres", "gpus"] = key("gres or gpus", default="gres")
+    partition: Name | None = key(NAME_ACCEPTED, default=None)
+    account: Name | None = key(NAME_ACCEPTED, default=None)
+    qos: Name | None = key(NAME_ACCEPTED, default=None)
+    reservation: Name | None = key(NAME_ACCEPTED, default=None)
+    constraint: Features | None = key(FEATURES_ACCEPTED, default=None)
+    nodelist: Nodes | None = key(NODES_ACCEPTED, default=None)
+    exclude: Nodes | None = key(NODES_ACCEPTED, default=None)
+    nice: int | None = key("a whole number", default=None, ge=-(2**31) + 3, le=2**31 - 3)
+    directives: Directives = key(DIRECTIVES_ACCEPTED, default=(), strict=False)
     max_array_size: SizeOrAuto = key("auto, or a whole number, 0 or more", default="auto")
     max_running: int | None = key("a whole number, 1 or more", default=None, ge=1)
+    mail: Mail | None = key("", default=None)
+    advance_job: AdvanceJob = key("", default=AdvanceJob())
+    environment: tuple[Variable, ...] = key(
+        "a list of names of variables", default=(), strict=False
+    )
     setup: tuple[Line, ...] = key(
         "a list of shell commands of one line each", default=(), strict=False
     )
+    container: Container | None = key("", default=None)
     python: Text | None = key("path of a Python interpreter", default=None)
     template: Text | None = key("path of a job-script template", default=None)
 
@@ -158,15 +161,46 @@ class Profile(Section):
 
     def shape(self) -> Shape:
         """What a first attempt asks for."""
-        return Shape(cpus=self.cpus_per_task, memory_mb=self.memory_mb, walltime_s=self.walltime_s)
+        return _shape(self)
+
+    def given(self, keys: tuple[str, ...]) -> list[str]:
+        """Those of `keys` that say something else than nothing."""
+        fields = type(self).model_fields
+        return [name for name in keys if getattr(self, name) != fields[name].default]
 
     @model_validator(mode="after")
     def _only_what_the_scheduler_knows(self) -> Profile:
-        unset = {"partition": None, "account": None, "max_array_size": "auto"}
-        given = [name for name, value in unset.items() if getattr(self, name) != value]
-        if self.scheduler == "local" and given:
+        if self.scheduler == "local" and (given := self.given(SCHEDULER_KEYS)):
             raise section_fault(f"{', '.join(given)}: scheduler local has none; remove it")
         return self
+
+    @model_validator(mode="after")
+    def _one_line_for_gpus(self) -> Profile:
+        if self.gpus and self.gpu_directive == "gres" and replaces_gpus(self.directives):
+            raise section_fault(
+                "directives: --gres would stand in for the one that gpus makes; "
+                "gpu_directive: gpus leaves --gres to you"
+            )
+        return self
+
+
+#: Keys that become options of an array (`slidearray.core.directives.array_options`).
+OPTION_KEYS = (
+    "partition", "account", "qos", "reservation", "constraint", "nodelist", "exclude", "gpus",
+    "nice", "directives",
+)  # fmt: skip
+#: Keys that only a scheduler with a queue has a use for.
+SCHEDULER_KEYS = (
+    *OPTION_KEYS, "gpu_directive", "max_array_size", "mail", "advance_job", "environment",
+)  # fmt: skip
+
+
+def _shape(asked: Profile | AdvanceJob) -> Shape:
+    return Shape(
+        cpus=asked.cpus_per_task,
+        memory_mb=memory_mb(asked.memory),
+        walltime_s=walltime_s(asked.walltime),
+    )
 
 
 def parse_profile(raw: object, *, source: str, name: str) -> Profile:

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 import jinja2
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel
 
@@ -73,6 +74,28 @@ def _known(values: Mapping[str, object]) -> list[str]:
     return sorted([name for name, own in fields.items() if not own] + inner)
 
 
+def template_names(template: str) -> frozenset[str]:
+    """The variables that a template uses, and those of their fields that it names.
+
+    Examples
+    --------
+    >>> sorted(template_names("{{ log }} {{ profile.gpus }} {{ profile['nice'] }}"))
+    ['log', 'profile', 'profile.gpus', 'profile.nice']
+    """
+    tree = _environment().parse(template)
+    fields = {f"{_name(each.node)}.{each.attr}" for each in tree.find_all(nodes.Getattr)}
+    items = {
+        f"{_name(each.node)}.{each.arg.value}"
+        for each in tree.find_all(nodes.Getitem)
+        if isinstance(each.arg, nodes.Const)
+    }
+    return frozenset(meta.find_undeclared_variables(tree) | fields | items)
+
+
+def _name(node: nodes.Node) -> str:
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
 def shell_words(value: object) -> str:
     """A value, or each item of a list, as the shell reads it back.
 
@@ -100,6 +123,11 @@ def sbatch_value(value: object) -> str:
     text = str(value)
     escaped = WIPED_WORDS.sub(r"\1\\", text.replace("\\", r"\\").replace('"', r"\""))
     return escaped if re.fullmatch(r"[\w.,:=+@%/-]+", text) else f'"{escaped}"'
+
+
+def log_path(path: str) -> str:
+    """A path as ``--output`` takes it: a real ``%`` is doubled (sbatch.1, filename pattern)."""
+    return path.replace("%", "%%")
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

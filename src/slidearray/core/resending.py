@@ -25,6 +25,7 @@ class Retry:
     max_attempts: int
     memory_factor: float
     walltime_factor: float
+    max_memory_mb: int | None = None  # the most that one array task may ask for; None: no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,18 @@ def _may_go(
         return True
     if found.failure in PERMANENT or (found.failure in BY_HAND and not by_hand):
         return False
-    return found.charged < retry.max_attempts
+    return not spent(found, retry)
+
+
+def spent(found: Verdict, retry: Retry) -> str:
+    """Why a failed slide is out of attempts; empty while it is not."""
+    if found.charged >= retry.max_attempts:
+        return f"all {retry.max_attempts} attempts are used up"
+    shape, most = found.shape, retry.max_memory_mb
+    if found.failure is FailureClass.OUT_OF_MEMORY and shape and most is not None:
+        held = shape.memory_mb >= most
+        return f"it had {shape.memory_mb} MB, and {most} MB is the most" if held else ""
+    return ""
 
 
 def _next_slot(found: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bool]:
@@ -113,6 +125,8 @@ def _next_slot(found: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bo
     match found.failure:
         case FailureClass.OUT_OF_MEMORY:
             memory_mb = _times(shape.memory_mb, retry.memory_factor)
+            if retry.max_memory_mb is not None:
+                memory_mb = min(memory_mb, max(retry.max_memory_mb, shape.memory_mb))
             return replace(shape, memory_mb=memory_mb), True
         case FailureClass.TIMEOUT if found.alone:
             return replace(shape, walltime_s=_times(shape.walltime_s, retry.walltime_factor)), True

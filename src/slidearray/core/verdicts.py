@@ -6,27 +6,42 @@ or the scheduler's word). Records outrank the scheduler; a success in any attemp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import signal
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from slidearray.core.classes import CHARGED, PERMANENT, FailureClass
 from slidearray.core.exits import ExitCode, ended_in_words
+from slidearray.core.facts import Facts, facts
+from slidearray.core.queue import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from slidearray.core.events import Event
     from slidearray.core.shapes import Shape
 
 #: Something ended the work from outside: it goes on when somebody says so.
-UNFINISHED = frozenset({FailureClass.INTERRUPTED, FailureClass.LOST, FailureClass.NOT_STARTED})
+UNFINISHED = frozenset(
+    {
+        FailureClass.INTERRUPTED,
+        FailureClass.LOST,
+        FailureClass.NODE_FAILURE,
+        FailureClass.NOT_STARTED,
+        FailureClass.PREEMPTED,
+    }
+)
+#: The scheduler's words on a slot that are charged to the slide in flight, first things first.
 _SCHEDULER = (
     FailureClass.OUT_OF_MEMORY,
     FailureClass.TIMEOUT,
     FailureClass.NODE_FAILURE,
     FailureClass.PREEMPTED,
 )
+#: Of a slot that never got to its worker these say that setting up took too much.
+_TOO_MUCH = frozenset({FailureClass.OUT_OF_MEMORY, FailureClass.TIMEOUT})
+_SIGNALS = frozenset(signal.Signals)
 
 
 class State(StrEnum):
@@ -37,25 +52,40 @@ class State(StrEnum):
     FAILED = "failed"
     RUNNING = "running"
     PENDING = "pending"
+    UNKNOWN = "unknown"  # the scheduler does not tell, and no record settles it
+
+
+_RESULTS = {state.value: state for state in (State.DONE, State.EMPTY)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotOutcome:
     """How the newest execution of a slot ended, as told by who started it."""
 
-    exit_code: int  # negative: ended by that signal, as subprocess has it
-    timed_out: bool
-    out_of_memory: bool
+    exit_code: int | None  # negative: ended by that signal, as subprocess has it; None: not told
+    ended_by: FailureClass | None = None  # the scheduler's word, where it is one of ours
+    word: str = ""  # the scheduler's own
+    node: str = ""
+    restarts: int = 0  # requeues before that execution, as far as the scheduler tells
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for journals and seals."""
+        return asdict(self)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """The events of a slot, sorted for questions about one slide."""
-
-    started: bool  # some execution got as far as its first record
-    setup_fault: str | None  # of the newest execution
-    by_slide: dict[str, list[Event]]  # over all executions, oldest first
-    newest: dict[str, str]  # slide -> name of its last event in the newest execution
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote; `KeyError`, `TypeError` or `ValueError` where it is damaged."""
+        code = raw["exit_code"]
+        ended_by = raw.get("ended_by")
+        if raw.get("timed_out"):  # as journals of the first version had it
+            ended_by = FailureClass.TIMEOUT
+        return cls(
+            exit_code=None if code is None else int(code),
+            ended_by=FailureClass(ended_by) if ended_by else None,
+            word=raw.get("word", ""),
+            node=raw.get("node", ""),
+            restarts=raw.get("restarts", 0),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +95,18 @@ class SlotHistory:
     attempt: int
     executions: Sequence[Sequence[Event]]  # oldest first; events of the whole slot
     outcome: SlotOutcome | None  # None: nobody saw it end
-    alive: bool  # queued or running
-    cancelled: bool
+    task: TaskState
+    cancelled: bool  # with its whole attempt
     slide_ids: tuple[str, ...]  # in the order of work
     shape: Shape
-    facts: _Facts = field(init=False, repr=False, compare=False)
+    why: str = ""  # why its task is pending, not known or forgotten, as the scheduler has it
+    facts: Facts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Made once: a slot is asked about each of its slides.
-        object.__setattr__(self, "facts", _facts(self.executions))
+        told_restarts = self.outcome.restarts if self.outcome else 0
+        found = facts(self.executions, slide_ids=self.slide_ids, told_restarts=told_restarts)
+        object.__setattr__(self, "facts", found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +136,26 @@ def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     histories
         The slots that were to do it (others are passed over), oldest attempt first.
     """
-    own = [history for history in histories if slide_id in history.slide_ids]
-    findings = [_finding(slide_id, history) for history in own]
-    if not own:
+    said, spoke = None, None
+    attempts = charged = 0
+    for history in histories:
+        if slide_id in history.facts.slides:
+            finding = _finding(slide_id, history)
+            attempts += 1
+            charged += finding.failure in CHARGED
+            if said is None or finding.result or not said.result:
+                said, spoke = finding, history
+    if said is None or spoke is None:
         return _NEVER_SENT
-    successes = [k for k, finding in enumerate(findings) if finding.result]
-    spoke = successes[-1] if successes else len(own) - 1
     return Verdict(
-        state=findings[spoke].state,
-        failure=findings[spoke].failure,
-        reason=findings[spoke].reason,
-        charged=sum(finding.failure in CHARGED for finding in findings),
-        attempts=len(own),
-        result=findings[spoke].result,
-        shape=own[spoke].shape,
-        alone=len(own[spoke].slide_ids) == 1,
+        state=said.state,
+        failure=said.failure,
+        reason=said.reason,
+        charged=charged,
+        attempts=attempts,
+        result=said.result,
+        shape=spoke.shape,
+        alone=len(spoke.slide_ids) == 1,
     )
 
 
@@ -165,7 +203,8 @@ _NEVER_SENT = Verdict(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: that takes three times as long to make, and a large run makes many.
+@dataclass(slots=True, kw_only=True)
 class _Finding:
     """What one attempt says of one slide."""
 
@@ -175,45 +214,34 @@ class _Finding:
     result: Event | None = None
 
 
-def _facts(executions: Sequence[Sequence[Event]]) -> _Facts:
-    counted = [
-        events
-        for events in executions
-        if not any(event["event"] == "superseded" for event in events)
-    ]
-    newest = counted[-1] if counted else ()
-    by_slide: dict[str, list[Event]] = {}
-    for event in (event for events in counted for event in events if "slide_id" in event):
-        by_slide.setdefault(event["slide_id"], []).append(event)
-    faults = [event.get("reason", "") for event in newest if event["event"] == "setup_failed"]
-    return _Facts(
-        started=any(event["event"] == "started" for events in counted for event in events),
-        setup_fault=faults[-1] if faults else None,
-        by_slide=by_slide,
-        newest={event["slide_id"]: event["event"] for event in newest if "slide_id" in event},
-    )
-
-
 def _finding(slide_id: str, history: SlotHistory) -> _Finding:
     """One attempt's word: of all that applies, what comes first in the order of precedence."""
-    own = history.facts.by_slide.get(slide_id, [])
-    last = history.facts.newest.get(slide_id)
+    known = history.facts
+    if result := known.results.get(slide_id):
+        return _Finding(state=_RESULTS[result["event"]], result=result)
+    own = known.by_slide.get(slide_id, [])
+    last = None if known.silent else known.newest.get(slide_id)
     failures = {failure_class(event): event.get("reason", "") for event in own if _failed(event)}
-    for event in reversed(own):
-        if event["event"] in (State.DONE, State.EMPTY):
-            return _Finding(state=State(event["event"]), result=event)
     for failure in sorted(PERMANENT & failures.keys()):
         return _failure(failure, failures[failure])
-    if history.alive and own and _failed(own[-1]):
-        return _failure(failure_class(own[-1]), own[-1].get("reason", ""))
-    if history.alive:
-        return _Finding(state=State.RUNNING if last == "slide_started" else State.PENDING)
+    if history.task is not TaskState.ENDED:
+        return _not_ended(history, own, begun=last == "slide_started")
     return (
         _stopped(history, failures)
         or _ended_by_scheduler(history, failures, caught=last in ("slide_started", "interrupted"))
         or _ended_by_itself(history, own, failures=failures)
         or _unfinished(history, started=bool(own), caught=last == "slide_started")
     )
+
+
+def _not_ended(history: SlotHistory, own: list[Event], *, begun: bool) -> _Finding:
+    """A slot that may go on: what its slide told last still holds."""
+    if own and _failed(own[-1]):
+        return _failure(failure_class(own[-1]), own[-1].get("reason", ""))
+    if history.task is TaskState.RUNNING:
+        return _Finding(state=State.RUNNING if begun else State.PENDING)
+    unknown = history.task is TaskState.UNKNOWN
+    return _Finding(state=State.UNKNOWN if unknown else State.PENDING, reason=history.why)
 
 
 def _stopped(history: SlotHistory, failures: dict[FailureClass, str]) -> _Finding | None:
@@ -226,35 +254,45 @@ def _stopped(history: SlotHistory, failures: dict[FailureClass, str]) -> _Findin
         return _failure(FailureClass.STORAGE_FULL, "the worker could not write (exit code 74)")
     if history.cancelled:
         return _failure(FailureClass.CANCELLED, "the attempt was cancelled")
+    if outcome and outcome.ended_by is FailureClass.CANCELLED:
+        return _failure(FailureClass.CANCELLED, f"its array task was cancelled{_own_word(outcome)}")
     return None
 
 
 def _ended_by_scheduler(
     history: SlotHistory, failures: dict[FailureClass, str], *, caught: bool
 ) -> _Finding | None:
-    """Out of memory or time; what kills a slot is charged to the slide it was `caught` with."""
-    shape, outcome = history.shape, history.outcome
+    """What kills a slot is charged to the slide it was `caught` with."""
     told = dict(failures)
-    if outcome and outcome.out_of_memory and caught:
-        told.setdefault(FailureClass.OUT_OF_MEMORY, f"killed: more than {shape.memory_mb} MB")
-    if outcome and outcome.timed_out and caught:
-        told.setdefault(FailureClass.TIMEOUT, f"not ended within {shape.walltime}")
+    if caught and history.outcome and history.outcome.ended_by:
+        told.setdefault(history.outcome.ended_by, _killed(history.outcome, history.shape))
     return next(
         (_failure(failure, told[failure]) for failure in _SCHEDULER if failure in told), None
     )
+
+
+def _killed(outcome: SlotOutcome, shape: Shape) -> str:
+    where = f" on {outcome.node}" if outcome.node else ""
+    match outcome.ended_by:
+        case FailureClass.OUT_OF_MEMORY:
+            return f"killed: more than {shape.memory_mb} MB"
+        case FailureClass.TIMEOUT:
+            return f"not ended within {shape.walltime}"
+        case FailureClass.NODE_FAILURE:
+            return f"the node failed{where}{_own_word(outcome)}"
+    return f"stopped by the scheduler{where}{_own_word(outcome)}"
 
 
 def _ended_by_itself(
     history: SlotHistory, own: list[Event], *, failures: dict[FailureClass, str]
 ) -> _Finding | None:
     """The setup failed, or the worker wrote what happened."""
-    facts, outcome = history.facts, history.outcome
-    if facts.setup_fault is not None:
-        return _failure(FailureClass.SETUP_FAILED, facts.setup_fault)
-    if outcome and not facts.started and _left_early(outcome):
+    known, outcome = history.facts, history.outcome
+    if known.setup_fault is not None and not known.silent:
+        return _failure(FailureClass.SETUP_FAILED, known.setup_fault)
+    if outcome and _left_early(outcome, known):
         return _failure(
-            FailureClass.SETUP_FAILED,
-            f"the job script ended before the worker: {ended_in_words(outcome.exit_code)}",
+            FailureClass.SETUP_FAILED, f"the job script ended before the worker: {_end(outcome)}"
         )
     for event in own:
         if event["event"] == "interrupted":
@@ -262,22 +300,33 @@ def _ended_by_itself(
     return next((_failure(failure, reason) for failure, reason in failures.items()), None)
 
 
-def _left_early(outcome: SlotOutcome) -> bool:
-    """Whether a script that never got to the worker ended by itself, and not by a signal."""
-    told = outcome.timed_out or outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.STORAGE_FULL)
-    return outcome.exit_code >= 0 and not told
+def _left_early(outcome: SlotOutcome, known: Facts) -> bool:
+    """Whether a script ended before it got to the worker, and nobody else ended it."""
+    if known.started and not (known.silent and outcome.exit_code != ExitCode.COMPLETE):
+        return False
+    if outcome.ended_by:
+        return outcome.ended_by in _TOO_MUCH
+    code = outcome.exit_code
+    if code is None:
+        return True
+    # SLURM tells a job that it could not launch by signal 53, which is none.
+    told = -code in _SIGNALS or code in (ExitCode.INTERRUPTED, ExitCode.STORAGE_FULL)
+    return not told
 
 
 def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Finding:
     """No word of its own about the slide's end."""
     outcome = history.outcome
+    if outcome and outcome.exit_code == ExitCode.COMPLETE and history.facts.started:
+        return _failure(FailureClass.LOST, "its slot ended well, and no record tells what it did")
     if caught and outcome and outcome.exit_code == ExitCode.INTERRUPTED:
         return _failure(FailureClass.INTERRUPTED, "the worker was told to stop (exit code 75)")
     if caught and outcome:
         return _failure(
-            FailureClass.WORKER_ERROR,
-            f"the worker ended on this slide: {ended_in_words(outcome.exit_code)}",
+            FailureClass.WORKER_ERROR, f"the worker ended on this slide: {_end(outcome)}"
         )
+    if outcome is None and history.why:
+        return _failure(FailureClass.LOST, history.why)
     if started:
         return _failure(FailureClass.LOST, "begun, and nothing tells how it ended")
     end = f" ({_end(outcome)})" if outcome else ""
@@ -285,7 +334,13 @@ def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Findin
 
 
 def _end(outcome: SlotOutcome) -> str:
+    if outcome.ended_by or outcome.exit_code is None:
+        return outcome.word or outcome.ended_by or "no exit code is known"
     return ended_in_words(outcome.exit_code)
+
+
+def _own_word(outcome: SlotOutcome) -> str:
+    return f" ({outcome.word})" if outcome.word else ""
 
 
 def _failed(event: Event) -> bool:

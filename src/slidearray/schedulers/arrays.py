@@ -62,6 +62,11 @@ def _ranges(shapes: Sequence[Shape], *, limit: int) -> Iterator[tuple[int, int]]
         offset = end
 
 
+def advance_name(token: str, attempt: int) -> str:
+    """Name of the job behind an attempt's arrays; no array's name is like it."""
+    return f"sv{token}-{np.base_repr(attempt, 36)}".lower()
+
+
 def chained(jobs: Sequence[ArrayJob], *, lanes: int) -> list[ArrayJob]:
     """Each job behind the one `lanes` before it, so that at most `lanes` of them run at once."""
     return [replace(job, after=job.index - lanes if job.index >= lanes else None) for job in jobs]

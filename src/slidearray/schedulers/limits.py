@@ -76,13 +76,20 @@ class ControlGroups:
         return min(limits) // MEGABYTE if limits else None
 
     def oom_kills(self) -> int:
-        """Processes of our own group that were killed for memory so far."""
+        """Processes of our own group that were killed for memory so far.
+
+        Where the kernel does not count them, how often a limit was hit; either only ever grows.
+        """
         files = [
             *(folder / "memory.events" for folder in self._unified[:1]),
             *(folder / "memory.oom_control" for folder in self._memory[:1]),
         ]
         counts = [line.split() for file in files for line in _lines(file)]
-        return sum(int(words[1]) for words in counts if words[0] == "oom_kill")
+        kills = [int(words[1]) for words in counts if words[0] == "oom_kill"]
+        if not kills:  # version 1 before Linux 4.13
+            hits = (_number(_words(folder / "memory.failcnt")) for folder in self._memory)
+            kills = [count for count in hits if count]
+        return sum(kills)
 
 
 def limits_here(

@@ -21,10 +21,11 @@ import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from slidearray import command
+from slidearray.core.classes import FailureClass
 from slidearray.core.verdicts import SlotOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Seconds between TERM and KILL: SLURM's default KillWait.
 KILL_WAIT_S = 30.0
@@ -56,16 +57,6 @@ class _Submitter:
 
     def gone(self) -> bool:
         return self.stop_file.exists() or _process_started(self.pid) != self.started
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without what an enclosing job or submitit put there."""
-    prefixes = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "PBS_", "SUBMITIT_")
-    return {
-        name: value
-        for name, value in environment.items()
-        if name == "SLURM_CONF" or not name.startswith(prefixes)
-    }
 
 
 def run_tasks(
@@ -195,7 +186,9 @@ def run_script(task: LocalTask, submitter: _Submitter) -> SlotOutcome:
             break
         time.sleep(POLL_S)
     _signal_group(process, signal.SIGKILL)  # what the script left behind ends with it
-    return SlotOutcome(exit_code=process.wait(), timed_out=timed_out, out_of_memory=False)
+    return SlotOutcome(
+        exit_code=process.wait(), ended_by=FailureClass.TIMEOUT if timed_out else None
+    )
 
 
 def _interpreter(script: Path) -> list[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.profile import Profile
+    from slidearray.core.queue import QueueLimits
     from slidearray.core.shapes import Shape
 
 
@@ -32,13 +33,20 @@ class LocalDialect:
         profile: Profile,
         token: str,
         attempt: int,
+        limits: QueueLimits,
     ) -> list[ArrayJob]:
         """One job a shape."""
         return split(shapes, limit=max(len(shapes), 1), token=token, attempt=attempt)
 
-    def submission(self, job: ArrayJob, script: Path) -> list[list[str]]:
+    def submit_argv(
+        self, script: Path, *, name: str, after: Sequence[str] = (), held: bool
+    ) -> list[str]:
+        """What runs the script."""
+        return ["/bin/bash", "-l", str(script)]
+
+    def submission(self, job: ArrayJob, script: Path) -> list[str]:
         """What runs each slot."""
-        return [["/bin/bash", "-l", str(script), "{slot}"]]
+        return [*self.submit_argv(script, name=job.name, held=False), "{slot}"]
 
     def task_arguments(self, job: ArrayJob, task: int) -> list[str]:
         """The slot."""

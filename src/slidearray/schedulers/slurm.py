@@ -1,22 +1,41 @@
-"""SLURM: arrays within MaxArraySize, `sbatch` and `scontrol` argument lists."""
+"""SLURM: arrays within its limits, the argument lists of its commands, and what they answer."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from slidearray.core.queue import TaskState
 from slidearray.errors import RunError
+from slidearray.schedulers import slurm_cluster, slurm_refusals, slurm_words
+from slidearray.schedulers.answers import Accepted, RefusalKind
 from slidearray.schedulers.arrays import ArrayJob, chained, split, throttles
+from slidearray.schedulers.environment import SBATCH_DEFAULTS
+from slidearray.schedulers.slurm_states import task_state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slidearray.core.profile import Profile
+    from slidearray.core.queue import QueueLimits, SubmittedJob, TaskWord
     from slidearray.core.shapes import Shape
+    from slidearray.schedulers.answers import History, Refusal, Task
+    from slidearray.schedulers.cluster import Cluster, Tell
 
 #: MaxArraySize where nobody changed it (slurm.conf): it caps the index, so 0 to 1000 are allowed.
 DEFAULT_MAX_ARRAY_SIZE = 1001
+#: What `sbatch --parsable` prints: the id, and the cluster's name where it chose among several.
+_PARSABLE = re.compile(r"([0-9]+)(?:;(\S+))?")
+#: What scancel says of jobs that are gone.
+_OVER = re.compile(r"Invalid job id specified|already (completing|completed|finished)|has finished")
+#: An option in a script for which a person may have set a default.
+_OPTION = re.compile(
+    r"^#SBATCH\s+(?:--(account|partition|qos|reservation)\b|-([Apq]))", re.MULTILINE
+)
+_SHORT_OPTIONS = {"A": "account", "p": "partition", "q": "qos"}
 
 
 class SlurmDialect:
@@ -24,17 +43,25 @@ class SlurmDialect:
 
     template = "slurm.sh.j2"
     runs_here = False
+    program = "sbatch"
+    # Lists of tasks whole, and not cut at 64 characters (squeue.1).
+    query_environment: Mapping[str, str] = MappingProxyType({"SLURM_BITSTR_LEN": "0"})
 
     def at_once(self, cpus_per_task: int) -> int:
         """One: how much of the cluster is free, nobody knows."""
         return 1
 
     def arrays(
-        self, shapes: Sequence[Shape], *, profile: Profile, token: str, attempt: int
+        self,
+        shapes: Sequence[Shape],
+        *,
+        profile: Profile,
+        token: str,
+        attempt: int,
+        limits: QueueLimits,
     ) -> list[ArrayJob]:
         """Jobs for all slots of an attempt; a throttle holds over all of them together."""
-        asked = profile.max_array_size
-        limit = DEFAULT_MAX_ARRAY_SIZE if asked == "auto" else asked
+        limit = _largest_array(profile, limits)
         jobs = split(shapes, limit=max(limit, 1), token=token, attempt=attempt)
         total = profile.max_running
         if total is not None and total < len(jobs):
@@ -49,13 +76,142 @@ class SlurmDialect:
             for job, share in zip(jobs, shares, strict=True)
         ]
 
-    def submission(self, job: ArrayJob, script: Path) -> list[list[str]]:
-        """`sbatch`, held and printing the id alone, then `scontrol release` of all its tasks."""
-        after = [] if job.after is None else [f"--dependency=afterany:{{array id of {job.after}}}"]
+    def submit_argv(
+        self, script: Path, *, name: str, after: Sequence[str] = (), held: bool
+    ) -> list[str]:
+        """`sbatch`, printing the id alone."""
         return [
-            ["sbatch", "--parsable", "--hold", *after, str(script)],
-            ["scontrol", "release", "{array id}"],
+            "sbatch",
+            "--parsable",
+            *(["--hold"] if held else []),
+            f"--job-name={name}",
+            *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
+            _as_path(script),
         ]
+
+    def submission(self, job: ArrayJob, script: Path) -> list[str]:
+        """`sbatch`, held."""
+        after = [] if job.after is None else [f"{{array id of {job.after}}}"]
+        return self.submit_argv(script, name=job.name, after=after, held=True)
+
+    def rehearse_argv(self, script: Path) -> list[str]:
+        """`sbatch`, without submitting."""
+        return ["sbatch", "--test-only", _as_path(script)]
+
+    def parse_accepted(self, stdout: str) -> Accepted | None:
+        """The last line that is an id: many sites print something before it, or behind."""
+        for line in reversed(stdout.splitlines()):
+            if match := _PARSABLE.fullmatch(line.strip()):
+                return Accepted(job_id=match[1], cluster=match[2] or "")
+        return None
+
+    def explain(self, words: str) -> Refusal:
+        """What an error means, and what to change."""
+        return slurm_refusals.explain(words)
+
+    def release_argv(self, job_ids: Sequence[str]) -> list[str]:
+        """`scontrol release`: an array's id stands for all its tasks."""
+        return ["scontrol", "release", ",".join(job_ids)]
+
+    def cancel_argv(self, job_ids: Sequence[str], *, cluster: str = "") -> list[str]:
+        """`scancel`, which says nothing of jobs that have ended."""
+        return ["scancel", *([f"--clusters={cluster}"] if cluster else []), *job_ids]
+
+    def find_argv(self, names: Sequence[str]) -> list[str]:
+        """`squeue`, one line for all pending tasks of an array; hidden partitions too."""
+        return [*_SQUEUE, "--states=all", f"--name={','.join(names)}"]
+
+    def parse_found(self, stdout: str, *, ended: bool = False) -> dict[str, list[str]]:
+        """Ids of jobs by name; one in a state of a later SLURM has not ended."""
+        rows = [
+            (task_state(row.state) is TaskState.ENDED, row)
+            for row in slurm_words.queue_rows(stdout)
+        ]
+        found: dict[str, list[str]] = {}
+        for has_ended, row in sorted(rows, key=lambda each: each[0]):
+            if ended or not has_ended:
+                found.setdefault(row.name, []).append(row.job_id)
+        return {name: list(dict.fromkeys(ids)) for name, ids in found.items()}
+
+    def own_argv(self, user: str) -> list[str]:
+        """`squeue` of everything that a user has, a line a task."""
+        return [*_SQUEUE, "--array", f"--user={user}"]
+
+    def parse_held(self, stdout: str) -> set[str]:
+        """Ids of jobs that a person holds."""
+        return {
+            row.job_id
+            for row in slurm_words.queue_rows(stdout)
+            if task_state(row.state) is TaskState.PENDING and row.reason == "JobHeldUser"
+        }
+
+    def parse_count(self, stdout: str) -> int:
+        """How many tasks are pending or at work."""
+        rows = slurm_words.queue_rows(stdout)
+        return sum(task_state(row.state) is not TaskState.ENDED for row in rows)
+
+    def with_count(self, refusal: Refusal, *, queued: int, added: int, most: int) -> Refusal:
+        """A refusal, once it is known how many tasks a person has queued and may have."""
+        if queued + added <= most:
+            return refusal
+        count = (
+            f"{queued} tasks of yours are queued, {added} were to follow, and the limit is {most}"
+        )
+        advice = f"{count}: {slurm_refusals.SUBMIT_LIMIT}"
+        return replace(refusal, kind=RefusalKind.LIMIT, advice=advice)
+
+    def tasks_of(self, script: str) -> int:
+        """How many tasks a script of ours asks for."""
+        last = re.search(r"^#SBATCH --array=0-([0-9]+)", script, re.MULTILINE)
+        return int(last[1]) + 1 if last else 1
+
+    def queue_argv(self, names: Sequence[str]) -> list[str]:
+        """`squeue`, a line a task, with those that ended until SLURM forgets them (MinJobAge)."""
+        return [*_SQUEUE, "--states=all", "--array", f"--name={','.join(names)}"]
+
+    def parse_queue(self, stdout: str, jobs: Sequence[SubmittedJob]) -> dict[Task, TaskWord]:
+        """What squeue says of the tasks of `jobs`."""
+        return slurm_words.parse_queue(stdout, jobs)
+
+    def history_argv(self, job_ids: Sequence[str]) -> list[str]:
+        """`sacct`, with every execution of a task that was requeued."""
+        return [
+            "sacct",
+            "--noheader",
+            "--parsable2",
+            "--duplicates",
+            f"--format={slurm_words.HISTORY_FORMAT}",
+            f"--jobs={','.join(job_ids)}",
+        ]
+
+    def parse_history(self, stdout: str, jobs: Sequence[SubmittedJob]) -> History:
+        """What sacct says of the tasks of `jobs`."""
+        return slurm_words.parse_history(stdout, jobs)
+
+    def keeps_no_history(self, words: str) -> bool:
+        """Whether sacct has nothing to read on this cluster."""
+        return "accounting storage is disabled" in words or "sacct: not found" in words
+
+    def forgives(self, words: str) -> bool:
+        """Whether each line says that a job has ended, or is not known any more."""
+        return all(map(_OVER.search, filter(str.strip, words.splitlines())))
+
+    def said_by(self, script: str) -> list[str]:
+        """`SBATCH_*` that stand for an option of the script: sbatch prefers the environment."""
+        said = {long or _SHORT_OPTIONS[short] for long, short in _OPTION.findall(script)}
+        return [name for name, key in SBATCH_DEFAULTS.items() if key in said]
+
+    def basics(self, tell: Tell) -> Cluster:
+        """What `scontrol show config` tells."""
+        return slurm_cluster.basics(tell)
+
+    def survey(self, tell: Tell, *, user: str) -> Cluster:
+        """What scontrol and sacctmgr tell."""
+        return slurm_cluster.survey(tell, user=user)
+
+    def limits_of(self, cluster: Cluster, profile: Profile) -> QueueLimits:
+        """What surely holds for a profile's arrays."""
+        return slurm_cluster.limits_of(cluster, profile)
 
     def task_arguments(self, job: ArrayJob, task: int) -> list[str]:
         """None: the script takes its slot from the array."""
@@ -97,6 +253,23 @@ class SlurmDialect:
             )
         name = "0.log" if job.array is None else "%a.log"
         return f"{str(folder).replace('%', '%%')}/{name}"
+
+
+_SQUEUE = ("squeue", "--noheader", "--all", f"--Format={slurm_words.QUEUE_FORMAT}")
+
+
+def _as_path(script: Path) -> str:
+    """A script's path, never read as an option."""
+    text = str(script)
+    return f"./{text}" if text.startswith("-") else text
+
+
+def _largest_array(profile: Profile, limits: QueueLimits) -> int:
+    """How many tasks one array may have; 0: no arrays. A profile's number is used as it is."""
+    if profile.max_array_size != "auto":
+        return profile.max_array_size
+    told = [each for each in (limits.max_array_size, limits.max_array_tasks) if each is not None]
+    return min(told, default=DEFAULT_MAX_ARRAY_SIZE)
 
 
 def _range(count: int, *, throttle: int) -> str:

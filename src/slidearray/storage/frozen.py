@@ -20,7 +20,7 @@ def frozen_manifest(run: RunDir) -> Manifest:
     RunError
         It was changed after the plan froze it: slides and features would no longer belong together.
     """
-    manifest = read_manifest(run.manifest)
+    manifest = read_manifest(run.manifest, cells_checked=True)  # by the plan that made the digest
     if manifest.digest != read_document(run).manifest_digest:
         raise RunError(
             f"{run.manifest}: changed after the plan froze it; bring back what was there, or plan "

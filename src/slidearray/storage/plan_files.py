@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, fields
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from slidearray.core.classes import FailureClass, Rejected
@@ -11,10 +13,14 @@ from slidearray.errors import RunError
 from slidearray.storage.files import json_line, parse_lines, published, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 COLUMNS = ("slide_id", "shard", "predicted_seconds", "predicted_megabytes")
+#: Only where earlier runs refined the prediction.
+MODEL_COLUMN = "model_seconds"
+#: Rows that are read at once.
+CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +31,74 @@ class PlannedSlide:
     shard: int
     seconds: float
     megabytes: int
+    model_seconds: float | None = None  # before earlier runs refined it; None: they did not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTable:
+    """All slides of `plan/slides.csv`, column by column: there may be a million."""
+
+    slide_id: Sequence[str]
+    shard: Sequence[int]
+    seconds: Sequence[float]
+    megabytes: Sequence[int]
+    model_seconds: Sequence[float | None]
 
 
 def write_planned(path: Path, slides: Iterable[PlannedSlide]) -> None:
     """Write `plan/slides.csv`, in the order given."""
+    slides = list(slides)
+    columns: dict[str, Any] = {
+        each.name: [getattr(slide, each.name) for slide in slides] for each in fields(PlannedSlide)
+    }
+    write_planned_table(path, PlannedTable(**columns))
+
+
+def write_planned_table(path: Path, table: PlannedTable) -> None:
+    """Write `plan/slides.csv`, in the order given."""
+    model = ("" if seconds is None else f"{seconds:.3f}" for seconds in table.model_seconds)
+    seconds = map("{:.3f}".format, table.seconds)
     with published(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((s.slide_id, s.shard, f"{s.seconds:.3f}", s.megabytes) for s in slides)
+        writer.writerow((*COLUMNS, MODEL_COLUMN))
+        writer.writerows(
+            zip(table.slide_id, table.shard, seconds, table.megabytes, model, strict=True)
+        )
 
 
 def read_planned(path: Path) -> Iterator[PlannedSlide]:
     """Slides of `plan/slides.csv`, in its order; `RunError` where it is damaged."""
+    table = read_planned_table(path)
+    names = [each.name for each in fields(PlannedSlide)]
+    for values in zip(*(getattr(table, name) for name in names), strict=True):
+        yield PlannedSlide(**dict(zip(names, values, strict=True)))
+
+
+def read_planned_table(path: Path) -> PlannedTable:
+    """`plan/slides.csv`; `RunError` where it is damaged."""
+    ids: list[str] = []
+    shards, seconds, megabytes = array("q"), array("d"), array("q")
+    model: list[float | None] = []
     with _opened(path) as file:
-        for row in csv.DictReader(file):
-            try:
-                yield PlannedSlide(
-                    slide_id=row["slide_id"],
-                    shard=int(row["shard"]),
-                    seconds=float(row["predicted_seconds"]),
-                    megabytes=int(row["predicted_megabytes"]),
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                raise RunError(f"{path}: damaged: {error} in {dict(row)}") from None
+        rows = csv.reader(file)
+        columns = next(rows, [])
+        refined = columns == [*COLUMNS, MODEL_COLUMN]
+        if not refined and tuple(columns) != COLUMNS:  # those of the first version
+            raise RunError(f"{path}: damaged: its columns are {columns}")
+        try:
+            while some := list(islice(rows, CHUNK)):
+                cells = list(zip(*some, strict=True))
+                ids += cells[0]
+                shards.extend(map(int, cells[1]))
+                seconds.extend(map(float, cells[2]))
+                megabytes.extend(map(int, cells[3]))
+                texts = cells[4] if refined else ("",) * len(some)
+                model += [float(text) if text else None for text in texts]
+        except (IndexError, ValueError, csv.Error) as error:
+            raise RunError(f"{path}: damaged near line {rows.line_num}: {error}") from None
+    return PlannedTable(
+        slide_id=ids, shard=shards, seconds=seconds, megabytes=megabytes, model_seconds=model
+    )
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from slidearray.core.events import restarts
 from slidearray.errors import RunError
 from slidearray.storage.files import append_line, json_line, make_folder, parse_events, utc_now
 
@@ -17,6 +21,16 @@ if TYPE_CHECKING:
     from slidearray.storage.rundir import AttemptDir
 
 RECORD_NAME = re.compile(r"(\d+)\..+\.jsonl", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One record: what one execution of a slot wrote so far."""
+
+    slot: int
+    name: str  # of its file, from the folder of all records
+    size: int  # bytes of it that were read
+    events: list[Event]
 
 
 class RecordWriter:
@@ -70,21 +84,75 @@ def read_record(path: Path) -> list[Event]:
     return parse_events(path.read_bytes(), path)
 
 
-def read_records(attempt: AttemptDir) -> dict[int, list[list[Event]]]:
-    """Every record of an attempt: slot → its executions → their events."""
+def read_records(attempt: AttemptDir, *, relist: bool = False) -> dict[int, list[list[Event]]]:
+    """Every raw record of an attempt: slot → its executions, oldest first → their events."""
     records: dict[int, list[list[Event]]] = {}
-    for slot, path in sorted(_record_files(attempt)):
-        records.setdefault(slot, []).append(read_record(path))
+    for record in read_executions(attempt, relist=relist):
+        records.setdefault(record.slot, []).append(record.events)
     return records
 
 
-def _record_files(attempt: AttemptDir) -> Iterator[tuple[int, Path]]:
-    if not attempt.records_root.is_dir():
-        return
-    for bucket in attempt.records_root.iterdir():
-        for path in bucket.iterdir():
+def read_executions(attempt: AttemptDir, *, relist: bool = False) -> list[Execution]:
+    """Every raw record of an attempt, slot by slot, each slot's executions oldest first.
+
+    How often a slot had been requeued decides which is older; hosts' clocks are not compared, and
+    only executions of equal count are ordered by the time in their names.
+
+    Parameters
+    ----------
+    attempt
+        The attempt.
+    relist
+        Let a network file system ask its server again for what the folders hold.
+
+    Raises
+    ------
+    RunError
+        A damaged line, other than an unfinished last one.
+    """
+    found = []
+    for slot, path in sorted(_record_files(attempt, relist=relist)):
+        with suppress(FileNotFoundError):  # listed from a cache, and gone since
+            data = path.read_bytes()
+            found.append(
+                Execution(
+                    slot=slot,
+                    name=path.relative_to(attempt.records_root).as_posix(),
+                    size=len(data),
+                    events=_events(data, path),
+                )
+            )
+    return sorted(found, key=lambda one: (one.slot, restarts(one.events)))
+
+
+def _events(data: bytes, path: Path) -> list[Event]:
+    """As `parse_events`; all lines at once, where none is damaged: there are many."""
+    lines = data[: data.rfind(b"\n") + 1].rstrip(b"\n")
+    try:
+        events = json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
+    except ValueError:
+        return parse_events(data, path)
+    sound = all(type(event) is dict and type(event.get("event")) is str for event in events)
+    return events if sound and len(events) == data.count(b"\n") else parse_events(data, path)
+
+
+def _record_files(attempt: AttemptDir, *, relist: bool = False) -> Iterator[tuple[int, Path]]:
+    for bucket in _listed(attempt.records_root, relist=relist):
+        for path in _listed(bucket, relist=relist):
             if match := RECORD_NAME.fullmatch(path.name):
                 yield int(match[1]), path
+
+
+def _listed(folder: Path, *, relist: bool) -> list[Path]:
+    """What a folder holds; nothing when it is none: NFS leaves `.nfs…` files anywhere."""
+    try:
+        if relist:
+            # Opening a folder makes an NFS client ask the server again for what it holds.
+            with os.scandir(folder) as entries:
+                next(entries, None)
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def recorded_file_fault(path: Path, *, size: int) -> str | None:
@@ -113,11 +181,14 @@ class RecordTail:
 
     def _more(self, path: Path) -> list[Event]:
         seen = self._read.get(path, 0)
-        if path.stat().st_size <= seen:
+        try:
+            if path.stat().st_size <= seen:
+                return []
+            with path.open("rb") as file:
+                file.seek(seen)
+                data = file.read()
+        except FileNotFoundError:  # listed from a cache, and gone since
             return []
-        with path.open("rb") as file:
-            file.seek(seen)
-            data = file.read()
         complete = data[: data.rfind(b"\n") + 1]
         self._read[path] = seen + len(complete)
         return parse_events(complete, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ class AttemptDir:
         """The folder of all records."""
         return self.root / "records"
 
+    @property
+    def seal(self) -> Path:
+        """All records of the attempt and how its slots ended, once it is over."""
+        return self.root / "sealed.jsonl.gz"
+
+    @property
+    def advance_script(self) -> Path:
+        """The script of the job that goes on when the slots have ended."""
+        return self.root / "advance.sh"
+
+    @property
+    def advance_log(self) -> Path:
+        """The log of that job."""
+        return self.root / "logs" / "advance.log"
+
     def script(self, index: int) -> Path:
         """The job script of split `index`."""
         return self.root / f"arrays-{index:02d}.sh"
@@ -97,6 +113,11 @@ class RunDir:
 
     root: Path
     project: Path
+
+    @property
+    def typed(self) -> str:
+        """The run directory as one types it in a shell."""
+        return shlex.quote(str(self.root))
 
     @property
     def document(self) -> Path:

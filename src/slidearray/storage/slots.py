@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,14 @@ class Slot:
     slot: int
     shape: dict[str, Any]  # resources, as `Shape.to_json` gives them
     slides: tuple[SlotSlide, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotOutline:
+    """What is asked of a slot when it is over."""
+
+    shape: Shape
+    slide_ids: tuple[str, ...]  # in the order of work
 
 
 def write_slots(path: Path, slots: Iterable[Slot]) -> None:
@@ -71,6 +80,33 @@ def read_slots(path: Path) -> Iterator[Slot]:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def read_outlines(path: Path) -> list[SlotOutline]:
+    """All slots in order, without what only a worker needs; errors as of `read_slots`."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    return [_outline(line, path, number) for number, line in enumerate(lines)]
+
+
+def _outline(line: bytes, path: Path, number: int) -> SlotOutline:
+    try:
+        raw = json.loads(line)
+        outline = SlotOutline(
+            shape=Shape(**raw["shape"]),
+            slide_ids=tuple(slide["slide_id"] for slide in raw["slides"]),
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise RunError(f"{path}: line {number + 1} is damaged: {error}") from None
+    _check_number(raw["slot"], path, number)
+    return outline
+
+
+def _check_number(slot: object, path: Path, number: int) -> None:
+    if slot != number:
+        raise RunError(f"{path}: line {number + 1} holds slot {slot}, expected {number}")
+
+
 def _slot(line: bytes, path: Path, number: int) -> Slot:
     try:
         (raw,) = parse_lines(line, path)
@@ -79,6 +115,5 @@ def _slot(line: bytes, path: Path, number: int) -> Slot:
         slot = Slot(slot=raw["slot"], shape=shape, slides=slides)
     except (RunError, TypeError, KeyError, ValueError) as error:
         raise RunError(f"{path}: line {number + 1} is damaged: {error}") from None
-    if slot.slot != number:
-        raise RunError(f"{path}: line {number + 1} holds slot {slot.slot}, expected {number}")
+    _check_number(slot.slot, path, number)
     return slot

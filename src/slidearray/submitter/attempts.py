@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.rendering import render
+from slidearray.core.queue import QueueLimits
 from slidearray.core.resending import Resend, resend
 from slidearray.core.sharding import deal
 from slidearray.core.verdicts import State
-from slidearray.errors import RunError, TemplateError
-from slidearray.schedulers.dialect import dialect_for
-from slidearray.storage.builtin import builtin_dir
+from slidearray.errors import RunError
+from slidearray.schedulers.arrays import advance_name
+from slidearray.schedulers.dialect import dialect_for, queue_dialect_for
 from slidearray.storage.configs import run_config, run_profile
 from slidearray.storage.files import sha256_file
 from slidearray.storage.frozen import frozen_manifest
-from slidearray.storage.journal import last_released
+from slidearray.storage.journal import last_committed
 from slidearray.storage.plan_files import read_planned, read_rejected
 from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import Slot, SlotSlide
+from slidearray.submitter.scripts import advance_script, array_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +38,18 @@ if TYPE_CHECKING:
     from slidearray.storage.rundir import AttemptDir, RunDir
 
 
+#: Where nobody asked the scheduler for its limits.
+NOT_ASKED = QueueLimits(max_array_size=None, max_array_tasks=None, max_submit=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceJob:
+    """The job behind an attempt's arrays: it sends what failed, or merges what there is."""
+
+    name: str
+    text: str  # of its script
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedAttempt:
     """An attempt as it would be submitted; nothing of it is on disk yet."""
@@ -48,6 +60,7 @@ class PreparedAttempt:
     slots: tuple[Slot, ...]
     jobs: tuple[ArrayJob, ...]
     scripts: tuple[str, ...]  # one text a job
+    advance: AdvanceJob | None  # None: whoever runs the scripts here goes on by himself
     resends: tuple[Resend, ...] = ()  # why each slide goes again; empty in a first attempt
 
     @property
@@ -70,18 +83,25 @@ class ScriptPreview:
     commands: tuple[tuple[str, ...], ...]  # argv of what would be run with it
 
 
-def first_attempt(run: RunDir) -> PreparedAttempt:
+def first_attempt(run: RunDir, *, limits: QueueLimits = NOT_ASKED) -> PreparedAttempt:
     """The first attempt of a planned run: its shards, longest first.
+
+    Parameters
+    ----------
+    run
+        The run.
+    limits
+        What the scheduler takes.
 
     Raises
     ------
     RunError
         When the run was submitted before.
     """
-    if number := last_released(run):
+    if number := last_committed(run):
         raise RunError(
             f"{run.root}: submitted before (attempt {number}); "
-            f"`slidearray resubmit {run.root}` sends what failed or is missing"
+            f"`slidearray resubmit {run.typed}` sends what failed or is missing"
         )
     planned = list(read_planned(run.slides_table))
     rows = frozen_manifest(run).rows
@@ -96,14 +116,20 @@ def first_attempt(run: RunDir) -> PreparedAttempt:
     shards: dict[int, list[SlotSlide]] = {}
     for slide in planned:
         shards.setdefault(slide.shard, []).append(slides[slide.slide_id])
-    profile = run_profile(run)
-    shape = profile.shape()
-    return _prepare(run, profile, [(shape, shards[shard]) for shard in sorted(shards)])
+    shape = run_profile(run).shape()
+    return _prepare(run, [(shape, shards[shard]) for shard in sorted(shards)], limits=limits)
 
 
-def next_attempt(
-    run: RunDir, ledger: Ledger, *, include: frozenset[FailureClass] = frozenset(), by_hand: bool
-) -> PreparedAttempt | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """On what terms a later attempt is asked for."""
+
+    by_hand: bool  # a person asks, so what waits for a person is sent too
+    include: frozenset[FailureClass] = frozenset()  # sent although they are not by themselves
+    limits: QueueLimits = NOT_ASKED  # what the scheduler takes
+
+
+def next_attempt(run: RunDir, ledger: Ledger, asked: Asked) -> PreparedAttempt | None:
     """The attempt that sends what `ledger` says may go again; None when that is nothing.
 
     Parameters
@@ -112,46 +138,63 @@ def next_attempt(
         The run.
     ledger
         What became of each slide so far.
-    include
-        Classes that are sent although they are not by themselves; `lost` reads every feature file
-        to find those that were changed.
-    by_hand
-        A person asks, so what waits for a person is sent too.
+    asked
+        Who asks, and for what. With `lost` included every feature file is read, to find those
+        that were changed.
 
     Raises
     ------
     RunError
         When the run was never submitted.
     """
-    if last_released(run) is None:
+    if last_committed(run) is None:
         raise RunError(
-            f"{run.root}: planned, and not submitted yet: `slidearray submit {run.root}` does it"
+            f"{run.root}: planned, and not submitted yet: `slidearray submit {run.typed}` does it"
         )
-    config, profile = run_config(run), run_profile(run)
-    retry, deep = config.retry_policy(), FailureClass.LOST in include
-    found = ((name, _as_found(run, old, deep=deep)) for name, old in ledger.verdicts.items())
-    asked = (
-        resend(slide_id, verdict, retry=retry, include=include, by_hand=by_hand)
-        for slide_id, verdict in found
-    )
-    sent = [again for again in asked if again]
+    sent = _sent(run, ledger, asked)
     if not sent:
         return None
     slides = _slot_slides(frozen_manifest(run).rows, read_planned(run.slides_table))
-    groups = _regroup(sent, config, profile, slides=slides)
-    prepared = _prepare(run, profile, groups)
+    groups = _regroup(sent, run_config(run), run_profile(run), slides=slides)
+    exclude = _to_avoid(ledger.failed_nodes, run_profile(run), limits=asked.limits)
+    prepared = _prepare(run, groups, limits=asked.limits, exclude=exclude)
     return replace(prepared, resends=tuple(sent))
 
 
 def preview(prepared: PreparedAttempt) -> list[ScriptPreview]:
-    """Every script of an attempt and the exact command lines; touches nothing."""
+    """Every script of an attempt and the exact command lines, in order; touches nothing."""
     dialect = dialect_for(prepared.profile)
-    previews = []
-    for job, text in zip(prepared.jobs, prepared.scripts, strict=True):
-        path = prepared.folder.script(job.index)
-        commands = dialect.submission(job, path)
-        previews.append(ScriptPreview(path=path, text=text, commands=tuple(map(tuple, commands))))
-    return previews
+    previews = [
+        ScriptPreview(
+            path=(path := prepared.folder.script(job.index)),
+            text=text,
+            commands=(tuple(dialect.submission(job, path)),),
+        )
+        for job, text in zip(prepared.jobs, prepared.scripts, strict=True)
+    ]
+    if prepared.advance is None:
+        return previews
+    path = prepared.folder.advance_script
+    arrays = [f"{{array id of {job.index}}}" for job in prepared.jobs]
+    argv = dialect.submit_argv(path, name=prepared.advance.name, after=arrays, held=False)
+    release = queue_dialect_for(prepared.profile).release_argv(arrays)
+    last = ScriptPreview(
+        path=path, text=prepared.advance.text, commands=(tuple(argv), tuple(release))
+    )
+    return [*previews, last]
+
+
+def _sent(run: RunDir, ledger: Ledger, asked: Asked) -> list[Resend]:
+    """The slides that go again, in the manifest's order."""
+    limits = asked.limits
+    retry = replace(run_config(run).retry_policy(), max_memory_mb=limits.max_memory_mb)
+    deep = FailureClass.LOST in asked.include
+    found = ((name, _as_found(run, old, deep=deep)) for name, old in ledger.verdicts.items())
+    again = (
+        resend(slide_id, verdict, retry=retry, include=asked.include, by_hand=asked.by_hand)
+        for slide_id, verdict in found
+    )
+    return [each for each in again if each]
 
 
 def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
@@ -194,10 +237,14 @@ def _regroup(
     sent: Sequence[Resend], config: Config, profile: Profile, *, slides: dict[str, SlotSlide]
 ) -> list[tuple[Shape, list[SlotSlide]]]:
     """Slots of a later attempt: the troubled slides alone, the others packed anew."""
-    groups = [(again.shape, [slides[again.slide_id]]) for again in sent if again.alone]
+    lone = [again for again in sent if again.alone]
+    if len(lone) > config.shards.max_tasks:  # a slot each would be more than may be sent
+        lone = []
+    groups = [(again.shape, [slides[again.slide_id]]) for again in lone]
+    apart = {again.slide_id for again in lone}
     together: dict[Shape, list[SlotSlide]] = {}
     for again in sent:
-        if not again.alone:
+        if again.slide_id not in apart:
             together.setdefault(again.shape, []).append(slides[again.slide_id])
     for shape, members in together.items():
         seconds = [slide.seconds for slide in members]
@@ -208,15 +255,27 @@ def _regroup(
     return sorted(groups, key=lambda group: (group[0], -sum(s.seconds for s in group[1])))
 
 
+def _to_avoid(failed: Sequence[str], profile: Profile, *, limits: QueueLimits) -> list[str]:
+    """Nodes that took a slot with them, as far as others are left to run on.
+
+    A node that the cluster does not have any more would be refused; so would one of `nodelist`.
+    """
+    known = limits.nodes or frozenset()
+    avoided = sorted(known & set(failed))
+    return avoided if len(avoided) < len(known) and not profile.nodelist else []
+
+
 def _prepare(
-    run: RunDir, profile: Profile, groups: Sequence[tuple[Shape, Sequence[SlotSlide]]]
+    run: RunDir,
+    groups: Sequence[tuple[Shape, Sequence[SlotSlide]]],
+    *,
+    limits: QueueLimits,
+    exclude: Sequence[str] = (),
 ) -> PreparedAttempt:
-    number = max(run.attempts(), default=0) + 1
-    document = read_document(run)
-    jobs = dialect_for(profile).arrays(
-        [shape for shape, _ in groups], profile=profile, token=document.run_id[:6], attempt=number
-    )
-    template, source = _template(run, profile)
+    profile, number = run_profile(run), max(run.attempts(), default=0) + 1
+    dialect, token = dialect_for(profile), read_document(run).run_id[:6]
+    shapes = [shape for shape, _ in groups]
+    jobs = dialect.arrays(shapes, profile=profile, token=token, attempt=number, limits=limits)
     return PreparedAttempt(
         run=run,
         profile=profile,
@@ -227,39 +286,12 @@ def _prepare(
         ),
         jobs=tuple(jobs),
         scripts=tuple(
-            render(template, _values(run, profile, job, number=number), source=source)
-            for job in jobs
+            array_script(run, profile, job, number=number, exclude=exclude) for job in jobs
         ),
+        advance=None if dialect.runs_here else _advance(run, profile, token, number=number),
     )
 
 
-def _template(run: RunDir, profile: Profile) -> tuple[str, str]:
-    """The job template's text, and where it is from."""
-    if profile.template is None:
-        path = builtin_dir("templates") / dialect_for(profile).template
-    else:
-        path = run.project / profile.template
-    try:
-        return path.read_text(encoding="utf-8"), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise TemplateError(f"{path}: the job template cannot be read: {error}") from error
-
-
-def _values(run: RunDir, profile: Profile, job: ArrayJob, *, number: int) -> dict[str, object]:
-    """The variables of a job template."""
-    attempt = run.attempt(number)
-    return {
-        "job_name": job.name,
-        "array": job.array,
-        "offset": job.offset,
-        "slot": job.offset if job.array is None else None,
-        "shape": job.shape,
-        "log": dialect_for(profile).log_pattern(attempt.logs_dir(job.index), job),
-        "profile": profile,
-        "project": str(run.project),
-        "run_dir": str(run.root),
-        "attempt": number,
-        # -P: no stray `random.py` of the project stands in for the real one
-        "python": [profile.python or sys.executable, "-P"],
-        "cache_dir": str(run.cache_dir),
-    }
+def _advance(run: RunDir, profile: Profile, token: str, *, number: int) -> AdvanceJob:
+    name = advance_name(token, number)
+    return AdvanceJob(name=name, text=advance_script(run, profile, number=number, name=name))

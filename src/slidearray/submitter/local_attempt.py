@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
+from slidearray.core.queue import TaskState
 from slidearray.core.resending import breaker
 from slidearray.core.shapes import Shape
 from slidearray.core.verdicts import SlotHistory, State, slot_failure
-from slidearray.errors import RunError
 from slidearray.schedulers.dialect import dialect_for
+from slidearray.schedulers.environment import clean_environment
 from slidearray.schedulers.limits import local_window
-from slidearray.schedulers.local import LocalTask, clean_environment, run_tasks
-from slidearray.storage.files import remove_partials, write_text
-from slidearray.storage.journal import Journal
+from slidearray.schedulers.local import LocalTask, run_tasks
+from slidearray.storage.files import remove_partials
 from slidearray.storage.records import RecordTail
-from slidearray.storage.slots import write_slots
+from slidearray.submitter.beginning import claim, write_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from slidearray.core.events import Event
     from slidearray.core.profile import Profile
     from slidearray.core.verdicts import SlotOutcome
+    from slidearray.storage.journal import Journal
     from slidearray.submitter.attempts import PreparedAttempt
 
 
@@ -62,7 +63,7 @@ def run_here(
     KeyboardInterrupt
         When this process was told to end; every slot has ended by then.
     """
-    journal = _write_attempt(prepared)
+    journal = _begin(prepared)
     watch = _Watch(prepared, journal)
     run_tasks(
         _local_tasks(prepared),
@@ -95,7 +96,7 @@ class _Watch:
 
     def ended(self, slot: int, outcome: SlotOutcome | None) -> bool:
         """Journal a slot's end; False when the attempt should start no further slot."""
-        self._journal.append("slot_ended", slot=slot, **(asdict(outcome) if outcome else {}))
+        self._journal.append("slot_ended", slot=slot, **(outcome.to_json() if outcome else {}))
         self._look()
         failure = slot_failure(self._history(slot, outcome))
         self._failures.append(failure)
@@ -121,29 +122,16 @@ class _Watch:
             attempt=self._prepared.number,
             executions=[self._events[slot]] if slot in self._events else [],
             outcome=outcome,
-            alive=False,
+            task=TaskState.ENDED,
             cancelled=False,
             slide_ids=tuple(slide.slide_id for slide in sent.slides),
             shape=Shape(**sent.shape),
         )
 
 
-def _write_attempt(prepared: PreparedAttempt) -> Journal:
-    folder = prepared.folder
-    folder.root.parent.mkdir(exist_ok=True)
-    try:
-        folder.root.mkdir()  # the mutex of a new attempt
-    except FileExistsError as error:
-        raise RunError(
-            f"{folder.root}: another submitter began this attempt just now; "
-            f"`slidearray status {prepared.run.root}` shows it"
-        ) from error
-    journal = Journal(folder.journal)
-    journal.append("intent", slots=len(prepared.slots), scheduler=prepared.profile.scheduler)
-    write_slots(folder.slots, prepared.slots)
-    for job, text in zip(prepared.jobs, prepared.scripts, strict=True):
-        write_text(folder.script(job.index), text)
-        folder.logs_dir(job.index).mkdir(parents=True, exist_ok=True)
+def _begin(prepared: PreparedAttempt) -> Journal:
+    journal = claim(prepared)
+    write_down(prepared, journal, here=True)
     # Under the run's lock nobody writes features now: what is unfinished was left by the killed.
     remove_partials(prepared.run.features_dir)
     journal.append("committed")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.classes import BY_HAND
 from slidearray.storage.configs import run_config
-from slidearray.storage.journal import last_released
+from slidearray.storage.journal import last_committed
 from slidearray.storage.ledger import read_ledger
-from slidearray.submitter.attempts import first_attempt, next_attempt
+from slidearray.submitter.attempts import Asked, first_attempt, next_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,9 @@ def run_until_settled(
 
 
 def _next(run: RunDir, ledger: Ledger, *, by_hand: bool) -> PreparedAttempt | None:
-    if last_released(run) is None:
+    if last_committed(run) is None:
         return first_attempt(run)
-    return next_attempt(run, ledger, by_hand=by_hand)
+    return next_attempt(run, ledger, Asked(by_hand=by_hand))
 
 
 def _progress(ledger: Ledger) -> list[tuple[State, int]]:

@@ -20,6 +20,7 @@ from slidearray.storage.rundir import RunDir
 from slidearray.storage.slots import SlotSlide
 from slidearray.worker.channel import messages, send
 from slidearray.worker.faults import classified, described
+from slidearray.worker.usage import SlideUsage, peak_mb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +56,11 @@ def main(argv: Sequence[str]) -> ExitCode:
         reason = described(error)
         send(int(events), {"event": "setup_failed", "failure": failure, "reason": reason})
         return ExitCode.SETUP_FAILED
-    send(int(events), {"event": "ready"})
+    send(int(events), {"event": "ready", "peak_mb": peak_mb()})
     for request in messages(int(requests)):
-        send(int(events), work.do(SlotSlide(**request)))
+        usage = SlideUsage()
+        event = work.do(SlotSlide(**request))
+        send(int(events), {**event, **usage.spent()})
     return ExitCode.COMPLETE
 
 

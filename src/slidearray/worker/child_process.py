@@ -102,20 +102,20 @@ class Children:
 
     def __init__(self, run: RunDir, *, token: str, groups: ControlGroups) -> None:
         self._run = run
-        self._token = token
+        self.token = token
         self._labels = [output.label for output in read_document(run).outputs]
         self.groups = groups
         self.limits = limits_here(groups, affinity=os.sched_getaffinity(0), environ=os.environ)
 
     def start(self) -> ChildProcess:
         """Start a child; `OSError` when that cannot be done."""
-        return ChildProcess(self._run, token=self._token, cpus=self.limits.cpus)
+        return ChildProcess(self._run, token=self.token, cpus=self.limits.cpus)
 
     def clear(self, slide: SlotSlide) -> None:
         """Remove the unfinished files of a slide whose child is dead."""
         for label in self._labels:
             path = self._run.feature_file(label, cohort=slide.cohort, slide_id=slide.slide_id)
-            remove_partial(path, token=self._token)
+            remove_partial(path, token=self.token)
 
 
 def _argv(run: RunDir, *, token: str, cpus: int, fds: tuple[int, int]) -> list[str]:

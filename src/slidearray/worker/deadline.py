@@ -32,8 +32,12 @@ class Deadline:
 
     def __init__(self, *, walltime_s: float, started_at: float) -> None:
         self.walltime_s = walltime_s
-        used_s = time.time() - started_at
-        self._end = time.monotonic() + walltime_s - margin_s(walltime_s) - used_s
+        self._start = time.monotonic() - (time.time() - started_at)
+        self._end = self._start + walltime_s - margin_s(walltime_s)
+
+    def used_s(self) -> float:
+        """Seconds since the job script started."""
+        return time.monotonic() - self._start
 
     def left_s(self) -> float:
         """Seconds until work stops; 0 from then on."""

@@ -14,6 +14,7 @@ from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode, ended_in_words
 from slidearray.worker.deadline import margin_s
 from slidearray.worker.signals import DRAIN
+from slidearray.worker.usage import SlotUsage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,7 @@ class Execution:
         self._deadline = deadline
         self._child: ChildProcess | None = None
         self._messages: list[Message] = []
+        self.usage = SlotUsage()
         self._oom_kills = 0  # before the child was started
         self._worked = False  # a slide was worked on, not only found finished
 
@@ -170,8 +172,12 @@ class Execution:
         while True:
             dead = child.exit_code is not None  # asked first: it writes nothing after its end
             self._messages += child.inbox.receive()
-            if self._messages or dead:
-                return self._messages.pop(0) if self._messages else None
+            if self._messages:
+                message = self._messages.pop(0)
+                self.usage.saw(message.get("peak_mb"))
+                return message
+            if dead:
+                return None
             if self._signals.stop:
                 raise _Stopped(self._signals.stop.name)
             if self._deadline.left_s() <= 0:

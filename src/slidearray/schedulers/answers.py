@@ -1,0 +1,52 @@
+"""What the answers of a scheduler mean, whatever its words are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slidearray.core.queue import TaskWord
+
+#: A task of a job: the job's id, and the task's number; a plain job's is 0.
+Task: TypeAlias = tuple[str, int]
+
+
+class RefusalKind(StrEnum):
+    """What can be done about a refusal."""
+
+    TEMPORARY = "temporary"  # ask again
+    LIMIT = "limit"  # fewer tasks, or later
+    FINAL = "final"  # the request has to change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a scheduler did not do what it was asked."""
+
+    kind: RefusalKind
+    words: str  # its own, in one line
+    advice: str = ""  # what to change; empty when it says that itself
+    of_person: bool = False  # how many tasks a person may have queued is the reason, or may be
+
+    def __str__(self) -> str:
+        return f"{self.words}; {self.advice}" if self.advice else self.words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A job that a scheduler took."""
+
+    job_id: str
+    cluster: str = ""  # another one than that of this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the accounting tells."""
+
+    tasks: Mapping[Task, TaskWord] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()  # ids of jobs of which it has any task
