@@ -13,6 +13,7 @@ from slidearray.core.cost import COORDS_BYTES, FEATURE_BYTES
 from slidearray.core.headers import HEADER_COLUMNS
 from slidearray.core.ids import control_character, safe_name
 from slidearray.core.planning import Planning, Room
+from slidearray.core.queue import NOT_ASKED
 from slidearray.core.recipe import Recipe
 from slidearray.encoders.contract import load_encoder
 from slidearray.errors import RunError
@@ -258,14 +259,11 @@ def _room(profile: Profile, limits: QueueLimits | None) -> Room:
     at_least = dialect.at_once(profile.cpus_per_task)
     if dialect.runs_here:
         return Room(at_least=at_least)
-    told = (limits.max_array_size, limits.max_array_tasks) if limits else ()
-    max_array = min((each for each in told if each is not None), default=None)
-    if isinstance(profile.max_array_size, int):
-        max_array = profile.max_array_size
+    limits = limits or NOT_ASKED
     return Room(
         at_least=at_least,
-        max_array=max_array,
-        max_submit=limits.max_submit if limits else None,
+        max_array=limits.largest_array(profile.max_array_size),
+        max_submit=limits.max_submit,
     )
 
 

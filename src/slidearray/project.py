@@ -78,7 +78,7 @@ save:
   features: true
 
 shards:
-  target_minutes: 30    # how long one array task should take
+  target_minutes: 30    # how long an array task may take; the last ones are shorter
   slides_per_task: auto # a number wins over target_minutes
   max_tasks: 1000       # never more array tasks than this
 

@@ -20,6 +20,7 @@ from slidearray.cli.here import run_all_here, run_attempt_here
 from slidearray.cli.results import opened
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
+from slidearray.core.queue import NOT_ASKED
 from slidearray.errors import RunError
 from slidearray.planner import plan_run, planned_before
 from slidearray.schedulers.dialect import dialect_for
@@ -29,7 +30,6 @@ from slidearray.storage.configs import load_config, load_profile, run_profile
 from slidearray.storage.lock import run_lock
 from slidearray.storage.rundir import open_run
 from slidearray.submitter.attempts import (
-    NOT_ASKED,
     Asked,
     first_attempt,
     next_attempt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from slidearray.core.verdicts import SlotOutcome
@@ -79,3 +79,17 @@ class QueueLimits:
     max_memory_mb: int | None = None  # of the largest node
     nodes: frozenset[str] | None = None  # where the tasks may run
     fault: str = ""  # why it did not answer
+
+    def largest_array(self, given: int | Literal["auto"]) -> int | None:
+        """Tasks that one array may hold, 0 where there are none; None: nobody says.
+
+        A number that is `given` by a person is used as it is.
+        """
+        if given != "auto":
+            return given
+        told = (self.max_array_size, self.max_array_tasks)
+        return min((each for each in told if each is not None), default=None)
+
+
+#: Where nobody asked the scheduler for its limits.
+NOT_ASKED = QueueLimits(max_array_size=None, max_array_tasks=None, max_submit=None)

@@ -61,7 +61,7 @@ class SlurmDialect:
         limits: QueueLimits,
     ) -> list[ArrayJob]:
         """Jobs for all slots of an attempt; a throttle holds over all of them together."""
-        limit = _largest_array(profile, limits)
+        limit = _or_default(limits.largest_array(profile.max_array_size))
         jobs = split(shapes, limit=max(limit, 1), token=token, attempt=attempt)
         total = profile.max_running
         if total is not None and total < len(jobs):
@@ -264,12 +264,8 @@ def _as_path(script: Path) -> str:
     return f"./{text}" if text.startswith("-") else text
 
 
-def _largest_array(profile: Profile, limits: QueueLimits) -> int:
-    """How many tasks one array may have; 0: no arrays. A profile's number is used as it is."""
-    if profile.max_array_size != "auto":
-        return profile.max_array_size
-    told = [each for each in (limits.max_array_size, limits.max_array_tasks) if each is not None]
-    return min(told, default=DEFAULT_MAX_ARRAY_SIZE)
+def _or_default(largest: int | None) -> int:
+    return DEFAULT_MAX_ARRAY_SIZE if largest is None else largest
 
 
 def _range(count: int, *, throttle: int) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.queue import QueueLimits
+from slidearray.core.queue import NOT_ASKED, QueueLimits
 from slidearray.core.resending import Resend, resend
-from slidearray.core.sharding import deal
+from slidearray.core.sharding import deal, task_ceiling
 from slidearray.core.verdicts import State
 from slidearray.errors import RunError
 from slidearray.schedulers.arrays import advance_name
@@ -17,29 +17,23 @@ from slidearray.storage.configs import run_config, run_profile
 from slidearray.storage.files import sha256_file
 from slidearray.storage.frozen import frozen_manifest
 from slidearray.storage.journal import last_committed
-from slidearray.storage.plan_files import read_planned, read_rejected
+from slidearray.storage.plan_files import read_planned_table, read_rejected
 from slidearray.storage.records import recorded_file_fault
 from slidearray.storage.rundir import read_document
 from slidearray.storage.slots import Slot, SlotSlide
 from slidearray.submitter.scripts import advance_script, array_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from slidearray.core.config import Config
+    from slidearray.core.config import ShardsConfig
     from slidearray.core.profile import Profile
     from slidearray.core.shapes import Shape
     from slidearray.core.verdicts import Verdict
     from slidearray.schedulers.arrays import ArrayJob
     from slidearray.storage.ledger import Ledger
-    from slidearray.storage.manifest import ManifestRow
-    from slidearray.storage.plan_files import PlannedSlide
     from slidearray.storage.rundir import AttemptDir, RunDir
-
-
-#: Where nobody asked the scheduler for its limits.
-NOT_ASKED = QueueLimits(max_array_size=None, max_array_tasks=None, max_submit=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +97,8 @@ def first_attempt(run: RunDir, *, limits: QueueLimits = NOT_ASKED) -> PreparedAt
             f"{run.root}: submitted before (attempt {number}); "
             f"`slidearray resubmit {run.typed}` sends what failed or is missing"
         )
-    planned = list(read_planned(run.slides_table))
-    rows = frozen_manifest(run).rows
-    known = [slide.slide_id for slide in planned]
-    known += [slide.slide_id for slide in read_rejected(run.rejected)]
-    if sorted(known) != sorted(row.slide_id for row in rows):
-        raise RunError(
-            f"{run.slides_table}: does not hold the manifest's slides with {run.rejected.name}: it "
-            "was changed after the plan froze it; plan a new run"
-        )
-    slides = _slot_slides(rows, planned)
-    shards: dict[int, list[SlotSlide]] = {}
-    for slide in planned:
-        shards.setdefault(slide.shard, []).append(slides[slide.slide_id])
     shape = run_profile(run).shape()
-    return _prepare(run, [(shape, shards[shard]) for shard in sorted(shards)], limits=limits)
+    return _prepare(run, [(shape, shard) for shard in _shards(run)], limits=limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +135,8 @@ def next_attempt(run: RunDir, ledger: Ledger, asked: Asked) -> PreparedAttempt |
     sent = _sent(run, ledger, asked)
     if not sent:
         return None
-    slides = _slot_slides(frozen_manifest(run).rows, read_planned(run.slides_table))
-    groups = _regroup(sent, run_config(run), run_profile(run), slides=slides)
+    slides = {slide.slide_id: slide for _, slide in _planned_slides(run)}
+    groups = _regroup(sent, _shards_now(run, asked.limits), run_profile(run), slides=slides)
     exclude = _to_avoid(ledger.failed_nodes, run_profile(run), limits=asked.limits)
     prepared = _prepare(run, groups, limits=asked.limits, exclude=exclude)
     return replace(prepared, resends=tuple(sent))
@@ -214,31 +195,66 @@ def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
     return replace(found, state=State.FAILED, failure=FailureClass.LOST, reason=fault)
 
 
-def _slot_slides(
-    rows: Iterable[ManifestRow], planned: Iterable[PlannedSlide]
-) -> dict[str, SlotSlide]:
-    """What the worker needs of every slide that was planned, by id."""
-    seconds = {slide.slide_id: slide.seconds for slide in planned}
-    return {
-        row.slide_id: SlotSlide(
-            slide_id=row.slide_id,
-            path=row.path,
-            cohort=row.cohort,
-            mpp=row.mpp,
-            magnification=row.magnification,
-            seconds=seconds[row.slide_id],
+def _shards(run: RunDir) -> list[list[SlotSlide]]:
+    """What the worker needs of the slides of each shard that was planned."""
+    shards: dict[int, list[SlotSlide]] = {}
+    for shard, slide in _planned_slides(run):
+        shards.setdefault(shard, []).append(slide)
+    return [shards[shard] for shard in sorted(shards)]
+
+
+def _planned_slides(run: RunDir) -> Iterator[tuple[int, SlotSlide]]:
+    """Every slide that was planned, and its shard; column by column, as there may be a million.
+
+    Raises
+    ------
+    RunError
+        The manifest and the plan's tables do not hold the same slides.
+    """
+    planned, manifest = read_planned_table(run.slides_table), frozen_manifest(run)
+    ids = manifest.column("slide_id")
+    rejected = {slide.slide_id for slide in read_rejected(run.rejected)}
+    rows = [row for row, slide_id in enumerate(ids) if slide_id not in rejected]
+    same = [ids[row] for row in rows] == list(planned.slide_id)
+    if not same or len(rows) + len(rejected) != len(ids):
+        raise RunError(
+            f"{run.slides_table}: does not hold the manifest's slides with {run.rejected.name}: it "
+            "was changed after the plan froze it; plan a new run"
         )
-        for row in rows
-        if row.slide_id in seconds
-    }
+    path, cohort, mpp, magnification = map(
+        manifest.column, ("path", "cohort", "mpp", "magnification")
+    )
+    for row, shard, seconds in zip(rows, planned.shard, planned.seconds, strict=True):
+        yield (
+            shard,
+            SlotSlide(
+                slide_id=ids[row],
+                path=path[row],
+                cohort=cohort[row],
+                mpp=mpp[row],
+                magnification=magnification[row],
+                seconds=seconds,
+            ),
+        )
+
+
+def _shards_now(run: RunDir, limits: QueueLimits) -> ShardsConfig:
+    """The config's section, with no more tasks than the scheduler takes now."""
+    shards, profile = run_config(run).shards, run_profile(run)
+    if dialect_for(profile).runs_here:
+        return shards
+    largest = limits.largest_array(profile.max_array_size)
+    most = task_ceiling(shards.max_tasks, max_array=largest, max_submit=limits.max_submit)
+    return shards.model_copy(update={"max_tasks": most})
 
 
 def _regroup(
-    sent: Sequence[Resend], config: Config, profile: Profile, *, slides: dict[str, SlotSlide]
+    sent: Sequence[Resend], shards: ShardsConfig, profile: Profile, *, slides: dict[str, SlotSlide]
 ) -> list[tuple[Shape, list[SlotSlide]]]:
     """Slots of a later attempt: the troubled slides alone, the others packed anew."""
     lone = [again for again in sent if again.alone]
-    if len(lone) > config.shards.max_tasks:  # a slot each would be more than may be sent
+    shapes = len({again.shape for again in sent})
+    if len(lone) + shapes > shards.max_tasks:  # a slot each would be more than may be sent
         lone = []
     groups = [(again.shape, [slides[again.slide_id]]) for again in lone]
     apart = {again.slide_id for again in lone}
@@ -246,11 +262,14 @@ def _regroup(
     for again in sent:
         if again.slide_id not in apart:
             together.setdefault(again.shape, []).append(slides[again.slide_id])
-    for shape, members in together.items():
-        seconds = [slide.seconds for slide in members]
-        at_once = dialect_for(profile).at_once(shape.cpus)
-        shards = deal(seconds, config.shards, at_least=at_once)
-        groups += [(shape, [members[i] for i in shard]) for shard in shards]
+    for left, (shape, members) in zip(range(len(together), 0, -1), together.items(), strict=True):
+        room = max(1, shards.max_tasks - len(groups) - left + 1)
+        dealt = deal(
+            [slide.seconds for slide in members],
+            shards.model_copy(update={"max_tasks": room}),
+            at_least=dialect_for(profile).at_once(shape.cpus),
+        )
+        groups += [(shape, [members[i] for i in shard]) for shard in dealt]
     # Equal shapes share an array, so they stand together; within one, longest first.
     return sorted(groups, key=lambda group: (group[0], -sum(s.seconds for s in group[1])))
 
