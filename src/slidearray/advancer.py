@@ -24,11 +24,10 @@ from slidearray.storage.seals import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from slidearray.core.queue import Ask
     from slidearray.core.verdicts import SlotOutcome
-    from slidearray.storage.ledger import AttemptReport, Ledger
+    from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import RunDir
 
 #: Exit codes of a script that did not get to the worker: ours, and the shell's.
@@ -58,7 +57,6 @@ class Advanced:
     ledger: Ledger | None  # None: a later attempt is there, and speaks for itself
     sent: bool = False  # the next attempt is in the queue
     stopped: str = ""  # why a person has to look
-    log: Path | None = None  # of a slot that shows it
 
 
 def advance(
@@ -102,9 +100,8 @@ def advance(
     if unclear := _unclear(ledger):
         return _stop(run, ledger, number=number, why=f"nothing is sent on this: {unclear}")
     ledger = _sealed(run, ledger)
-    why, log = _reason_to_stop(run, ledger)
-    if why:
-        return _stop(run, ledger, number=number, why=why, log=log)
+    if why := _reason_to_stop(run, ledger):
+        return _stop(run, ledger, number=number, why=why)
     if not run_config(run).retry.auto or read_attempt_journal(run.attempt(number)).cancelled:
         return Advanced(ledger=ledger)
     try:
@@ -129,21 +126,18 @@ def _sealed(run: RunDir, ledger: Ledger) -> Ledger:
     return read_ledger(run)
 
 
-def _reason_to_stop(run: RunDir, ledger: Ledger) -> tuple[str, Path | None]:
-    """Why a person has to look before anything more is sent, and a log that shows it."""
+def _reason_to_stop(run: RunDir, ledger: Ledger) -> str:
+    """Why a person has to look before anything more is sent; empty when nobody has to."""
     report = ledger.newest
     if report is None:
-        return f"planned, and not submitted yet: `slidearray submit {run.typed}`", None
+        return f"planned, and not submitted yet: `slidearray submit {run.typed}`"
     if common := breaker(report.failures, len(report.failures), any_done=report.any_done):
-        return f"slot after slot failed with {common}", _log(run, report, failure=common)
+        return f"slot after slot failed with {common}"
     if any(v.failure is FailureClass.STORAGE_FULL for v in ledger.verdicts.values()):
-        return "the storage is full or cannot be written", None
+        return "the storage is full or cannot be written"
     if _idle(ledger):
-        return (
-            f"{MOST_IDLE} attempts one after the other ended before any of their slides did",
-            None,
-        )
-    return "", None
+        return f"{MOST_IDLE} attempts one after the other ended before any of their slides did"
+    return ""
 
 
 def _later_attempt(
@@ -223,13 +217,6 @@ def _idle(ledger: Ledger) -> bool:
     return len(newest) == MOST_IDLE and not any(report.progressed for report in newest)
 
 
-def _log(run: RunDir, report: AttemptReport, *, failure: FailureClass) -> Path:
-    """The log of the first slot that failed with `failure`."""
-    return run.attempt(report.number).log(*report.place(report.failures.index(failure)))
-
-
-def _stop(
-    run: RunDir, ledger: Ledger, *, number: int, why: str, log: Path | None = None
-) -> Advanced:
+def _stop(run: RunDir, ledger: Ledger, *, number: int, why: str) -> Advanced:
     Journal(run.attempt(number).journal).append("stopped", reason=why)
-    return Advanced(ledger=ledger, stopped=why, log=log)
+    return Advanced(ledger=ledger, stopped=why)

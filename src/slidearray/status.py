@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slidearray.core.classes import FailureClass
+from slidearray.core.classes import BY_HAND, FailureClass
 from slidearray.core.exits import ended_in_words
 from slidearray.core.queue import TaskState, TaskWord
 from slidearray.core.resending import resend
@@ -105,6 +105,13 @@ class RunStatus:
     def complete(self) -> bool:
         """Whether every slide of the manifest has features, or was found to hold no tissue."""
         return self.states["done"] + self.states["empty"] == self.slides
+
+    @property
+    def telling_log(self) -> str:
+        """A log that shows why a person has to look; empty where none has to."""
+        stopped = any(each.state == "stopped" for each in self.by_attempt[-1:])
+        look = stopped or not BY_HAND.isdisjoint(self.classes)
+        return self.failed_slots[0].log if look and self.failed_slots else ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -50,7 +50,7 @@ def test_a_dry_run_prints_scripts_and_commands_and_touches_nothing(
     if profile == "slurm-cpu":
         assert "#SBATCH --array=0-0" in printed
         assert "sbatch --parsable --hold" in printed
-        assert "scontrol release {array id}" in printed
+        assert "scontrol release {array id of 0}" in printed
     assert snapshot(ready.folder) == before
 
 

@@ -96,7 +96,9 @@ def test_a_refused_part_takes_the_whole_attempt_back(
 
 
 def test_banners_round_the_job_id_do_no_harm(planned: Project, slurm: FakeSlurm) -> None:
-    slurm.fails("sbatch", *REHEARSAL, {"before": "*** welcome 2026 ***\n", "behind": "\n*** bye ***\n"})
+    slurm.fails(
+        "sbatch", *REHEARSAL, {"before": "*** welcome 2026 ***\n", "behind": "\n*** bye ***\n"}
+    )
     planned.run("submit", "runs/one")
     assert started(planned) == 3
 

@@ -15,5 +15,6 @@ export HF_HOME="$cache/huggingface" TORCH_HOME="$cache/torch"
 export XDG_CACHE_HOME="$cache/xdg" MPLCONFIGDIR="$cache/matplotlib"
 
 cd -- /data/project || exit 78
+# What fails here has failed in every task too, and that is what this job is to tell.
 
 exec /opt/python/bin/python -P -m slidearray advance /data/project/runs/first 2 --project /data/project

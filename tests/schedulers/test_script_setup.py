@@ -11,14 +11,13 @@ from tests.schedulers.job_scripts import (
     array_job,
     profile,
     program,
-    run_in,
     run_script,
     script,
 )
 
 from slidearray.core.profile import parse_profile
 from slidearray.errors import RunError
-from slidearray.submitter.scripts import advance_script, probe_script
+from slidearray.submitter.scripts import probe_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,12 +70,8 @@ def test_a_function_of_the_login_profile_works_in_setup(home: Path) -> None:
 @pytest.mark.parametrize("line", ["module load broken", "exit_with_failure", "cd /not/there"])
 def test_a_setup_line_that_fails_ends_with_its_own_exit_code(home: Path, line: str) -> None:
     ours = profile(setup=["true", line, "echo went on"], python="echo")
-    for text in (
-        script(ours, root=home),
-        advance_script(run_in(home), ours, number=1, name="sv"),
-    ):
-        done = run_script(text, home, SLURM_ARRAY_TASK_ID="0")
-        assert (done.returncode, done.stdout.count("went on")) == (78, 0)
+    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
+    assert (done.returncode, done.stdout.count("went on")) == (78, 0)
 
 
 def test_a_virtual_environment_is_activated(home: Path) -> None:

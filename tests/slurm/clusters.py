@@ -39,7 +39,7 @@ class Cluster:
     """A running cluster."""
 
     dir: Path
-    env: Mapping[str, str]  # of a user of it
+    env: Mapping[str, str] = field(repr=False)  # of a user of it; failed tests print values
     nodes: tuple[str, ...]
     cgroups: bool  # whether memory limits are the kernel's
     accounting: bool

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slidearray.advancer import Advanced, advance
-from slidearray.cli.conclusion import ledger_exit_code, merge, print_stopped, print_summary
+from slidearray.cli.conclusion import ledger_exit_code, merge, print_summary
 from slidearray.cli.display import console, counted, progress
 from slidearray.core.exits import ExitCode
 from slidearray.core.queue import TaskState
@@ -211,9 +211,10 @@ def _take_further(run: RunDir, number: int, queue: Queue, *, by: str) -> Advance
 
 
 def _concluded(run: RunDir, ledger: Ledger, advanced: Advanced) -> int:
+    if advanced.stopped:
+        ledger = read_ledger(run)  # with what was written down of the stop
     print_summary(run, ledger)
     if advanced.stopped:
-        print_stopped(advanced.stopped, advanced.log)
         return ledger_exit_code(ledger, stopped=True)
     if _newest(ledger).journal.reduced:
         return ledger_exit_code(ledger)

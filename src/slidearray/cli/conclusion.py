@@ -1,4 +1,4 @@
-"""The end of a run as a person sees it: what became of it, why it stopped, and the store."""
+"""The end of a run as a person sees it: what became of it, and the store."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from slidearray.cli.display import console, counted, print_status, table
 from slidearray.cli.results import reduce_shown
 from slidearray.core.classes import BY_HAND, FailureClass
 from slidearray.core.exits import ExitCode
-from slidearray.core.ids import printable
 from slidearray.core.verdicts import exit_code
 from slidearray.status import run_status
 from slidearray.storage.journal import Journal, last_committed
 from slidearray.submitter.attempts import Asked, next_attempt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import RunDir
-
-#: Lines of a log that are shown when a person has to look.
-LOG_TAIL = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,15 +53,6 @@ def print_summary(run: RunDir, ledger: Ledger, pace: Pace | None = None) -> None
     console().print(table((*counts, *speed), [(*counts.values(), *speed.values())]))
 
 
-def print_stopped(why: str, log: Path | None) -> None:
-    """Why a person has to look, and the end of a log that shows it."""
-    console().print(f"stopped: {why}")
-    if log is not None:
-        lines = _tail(log)
-        console().print(f"{log} ends:" if lines else f"{log}: there is no such log")
-        console().print("\n".join(f"  {line}" for line in lines))
-
-
 def merge(run: RunDir, ledger: Ledger) -> int:
     """Merge what there is, once only permanent failures remain; the run's exit code."""
     code = ledger_exit_code(ledger)
@@ -87,12 +72,3 @@ def merge(run: RunDir, ledger: Ledger) -> int:
         journal.append("reduced", slides=report.slides, missing=len(report.missing))
     lost = any(slide.failure is FailureClass.LOST for slide in report.missing)
     return ExitCode.INTERRUPTED if lost else code
-
-
-def _tail(log: Path) -> list[str]:
-    """The last lines of a log, without what would steer a terminal."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return [printable(line) for line in text.splitlines()[-LOG_TAIL:]]

@@ -6,12 +6,15 @@ import json
 import shlex
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from slidearray.core.ids import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 FILE_WIDTH = 200
 #: How many slides a listing shows before it says how many more there are.
 LISTED = 20
+#: Lines of a log that are shown when a person has to look.
+LOG_TAIL = 20
 #: How many ids stand in one cell of a table.
 FEW = 3
 
@@ -146,6 +151,20 @@ def print_status(status: RunStatus) -> None:
         console().print(f"store {store}")
     for line in status.advice:
         console().print(line)
+    if status.telling_log:
+        _print_tail(Path(status.telling_log))
+
+
+def _print_tail(log: Path) -> None:
+    """The last lines of a log, without what would steer a terminal."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:]
+    except OSError as error:
+        console().print(f"{log}: cannot be read: {error.strerror}")
+        return
+    console().print(f"{log} ends:")
+    for line in lines:
+        console().print(f"  {printable(line)}")
 
 
 def _print_attempts(status: RunStatus) -> None:

@@ -9,10 +9,9 @@ from slidearray.cli.conclusion import (
     Pace,
     ledger_exit_code,
     merge,
-    print_stopped,
     print_summary,
 )
-from slidearray.cli.display import progress
+from slidearray.cli.display import console, progress
 from slidearray.core.exits import ExitCode
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.lock import run_lock
@@ -58,7 +57,7 @@ def _summary(run: RunDir, pace: Pace, stopped: Stopped | None) -> ExitCode:
     print_summary(run, ledger, pace)
     if stopped:
         what = "slot after slot failed with" if stopped.early else "a slot ended with"
-        print_stopped(f"{what} {stopped.failure}", stopped.log)
+        console().print(f"stopped: {what} {stopped.failure}")
     return ledger_exit_code(ledger, stopped=bool(stopped))
 
 
