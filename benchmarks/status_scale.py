@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from slidearray.project import init_project
 from slidearray.schedulers.queue import Queue
 from slidearray.schedulers.slurm_words import QUEUE_FORMAT
-from slidearray.status import run_status
+from slidearray.status.report import run_status
 from slidearray.storage.configs import load_config, load_profile, run_profile
 from slidearray.storage.files import host_name, utc_now
 from slidearray.storage.journal import Journal

@@ -11,7 +11,7 @@ from slidearray.advancer import Advanced, Patience, advance
 from slidearray.core.classes import FailureClass
 from slidearray.core.queue import QueueWord, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
-from slidearray.errors import RefusedError, RunError
+from slidearray.errors import RefusedError, RunError, TakenError
 from slidearray.storage.journal import Journal, read_attempt_journal
 
 if TYPE_CHECKING:
@@ -201,3 +201,42 @@ def test_two_attempts_in_which_no_slide_came_to_an_end_are_enough(tmp_path: Path
     )
     assert "2 attempts" in advanced.stopped
     assert len(send.ledgers) == 1
+
+
+def test_slides_that_fail_alike_do_not_stop_a_run_in_which_others_were_done(tmp_path: Path) -> None:
+    made = make_run(tmp_path, "abc")
+    made.attempt(1, "a", "b", "c", jobs=["6"])
+    made.record(1, 0, done("a"), FINISHED)
+    for slot, name in ((1, "b"), (2, "c")):
+        made.record(1, slot, failed(name, "worker_error"), FINISHED)
+    made.attempt(2, "b", "c", jobs=["7"], advance="8")
+    for slot, name in enumerate("bc"):
+        made.record(2, slot, failed(name, "worker_error"), FINISHED)
+    tasks = {("6", k): ENDED for k in range(3)} | {("7", k): ENDED for k in range(2)}
+    send = Sender()
+    advanced = advance(
+        made.run,
+        2,
+        ask=tells(tasks),
+        recover=lambda: None,
+        send_next=send,
+        patience=AT_ONCE,
+    )
+    assert advanced.sent
+
+
+def test_a_submitter_that_was_faster_leaves_nothing_to_do(made: MadeRun) -> None:
+    made.record(1, 0, done("a"), FINISHED)
+    made.record(1, 1, failed("b", "worker_error"), FINISHED)
+    send = Sender(error=TakenError("attempts/0002: another submitter began this attempt"))
+    advanced = go_on(made, {("7", 0): ENDED, ("7", 1): ENDED}, send)
+    assert advanced.ledger is None
+    assert "stopped" not in journal_events(made)
+
+
+def test_with_every_slide_done_a_silent_scheduler_is_no_reason_to_stop(made: MadeRun) -> None:
+    made.record(1, 0, done("a"), FINISHED)
+    made.record(1, 1, done("b"), FINISHED)
+    advanced = go_on(made, {}, Sender(sends=False), fault="squeue: the controller is away")
+    assert not advanced.stopped
+    assert advanced.ledger is not None

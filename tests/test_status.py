@@ -12,7 +12,7 @@ from slidearray.core.classes import FailureClass
 from slidearray.core.queue import QueueWord, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
 from slidearray.slides.synthetic import write_slide
-from slidearray.status import run_status, with_last_step
+from slidearray.status.report import run_status, with_last_step
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.seals import seal
 from slidearray.watch import LONGEST_S, SHORTEST_S, pause_s, watch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.queue import SubmittedJob
-    from slidearray.status import RunStatus
+    from slidearray.status.report import RunStatus
 
 PENDING = TaskWord(state=TaskState.PENDING, reason="Priority")
 BEHIND = TaskWord(state=TaskState.PENDING, reason="Dependency")

@@ -15,7 +15,7 @@ from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.core.queue import TaskState
 from slidearray.core.resending import breaker
-from slidearray.errors import RunError, SchedulerError
+from slidearray.errors import RunError, SchedulerError, TakenError
 from slidearray.storage.configs import run_config
 from slidearray.storage.files import remove_partials
 from slidearray.storage.journal import Journal, read_attempt_journal
@@ -83,10 +83,8 @@ def advance(
         Finishes or undoes the next attempt, when this very job began it before it was requeued.
     send_next
         Submits what may go again by itself; False when that is nothing.
-    by
-        Id of the job that runs this; empty where a person does.
-    patience
-        How long is waited.
+    by, patience
+        Id of the job that runs this, empty where a person does; and how long is waited.
 
     Raises
     ------
@@ -96,7 +94,7 @@ def advance(
     patience = patience or Patience()
     if _later_attempt(run, number, recover=recover, by=by, patience=patience):
         return Advanced(ledger=None)
-    ledger = _settled_ledger(run, ask=ask, patience=patience)
+    ledger = settled_ledger(run, ask=ask, patience=patience)
     if unclear := _unclear(ledger):
         return _stop(run, ledger, number=number, why=f"nothing is sent on this: {unclear}")
     ledger = _sealed(run, ledger)
@@ -106,6 +104,8 @@ def advance(
         return Advanced(ledger=ledger)
     try:
         return Advanced(ledger=ledger, sent=send_next(ledger))
+    except TakenError:
+        return Advanced(ledger=None)
     except SchedulerError as error:
         return _stop(run, ledger, number=number, why=_not_sent(run, error))
 
@@ -131,7 +131,8 @@ def _reason_to_stop(run: RunDir, ledger: Ledger) -> str:
     report = ledger.newest
     if report is None:
         return f"planned, and not submitted yet: `slidearray submit {run.typed}`"
-    if common := breaker(report.failures, len(report.failures), any_done=report.any_done):
+    any_done = any(each.any_done for each in ledger.attempts)
+    if common := breaker(report.failures, len(report.failures), any_done=any_done):
         return f"slot after slot failed with {common}"
     if any(v.failure is FailureClass.STORAGE_FULL for v in ledger.verdicts.values()):
         return "the storage is full or cannot be written"
@@ -164,15 +165,22 @@ def _later_attempt(
 
 def _open_later(run: RunDir, number: int) -> int | None:
     """The newest attempt, when it is later than `number` and was meant to run."""
-    newest = max(run.attempts(), default=number)
-    if newest <= number:
-        return None
-    journal = read_attempt_journal(run.attempt(newest))
-    return None if journal.abandoned else newest
+    later = (each for each in reversed(run.attempts()) if each > number)
+    return next((n for n in later if not read_attempt_journal(run.attempt(n)).abandoned), None)
 
 
-def _settled_ledger(run: RunDir, *, ask: Ask, patience: Patience) -> Ledger:
-    """The ledger once nothing in it is unclear, or once waiting for that makes no sense."""
+def settled_ledger(run: RunDir, *, ask: Ask, patience: Patience) -> Ledger:
+    """The ledger once nothing in it is unclear, or once waiting for that makes no sense.
+
+    Parameters
+    ----------
+    run
+        The run.
+    ask
+        Asks the scheduler.
+    patience
+        How long is waited: for the scheduler, and for records that it makes one expect.
+    """
     began, pause_s = time.monotonic(), patience.first_pause_s
     while True:
         ledger = read_ledger(run, ask=ask, relist=True)
@@ -185,7 +193,7 @@ def _settled_ledger(run: RunDir, *, ask: Ask, patience: Patience) -> Ledger:
 
 def _unclear(ledger: Ledger) -> str:
     """What the scheduler has not told; empty when every slot has ended."""
-    if ledger.fault:
+    if ledger.fault and any(v.result is None for v in ledger.verdicts.values()):
         return ledger.fault
     open_slots = {
         report.number: sum(n for state, n in report.slots.items() if state is not TaskState.ENDED)
@@ -197,14 +205,15 @@ def _unclear(ledger: Ledger) -> str:
 
 def _may_be_late(ledger: Ledger) -> bool:
     """Whether records are missing that another node may have written a moment ago."""
-    lost = any(verdict.failure is FailureClass.LOST for verdict in ledger.verdicts.values())
-    silent = any(
-        not history.executions and not _never_began(history.outcome)
+    fresh = [
+        history
         for report in ledger.attempts
         if not report.journal.sealed
         for history in report.histories
-    )
-    return lost or silent
+    ]
+    silent = any(not h.executions and not _never_began(h.outcome) for h in fresh)
+    sent = (slide_id for history in fresh for slide_id in history.slide_ids)
+    return silent or any(ledger.verdicts[name].failure is FailureClass.LOST for name in sent)
 
 
 def _never_began(outcome: SlotOutcome | None) -> bool:
@@ -213,7 +222,8 @@ def _never_began(outcome: SlotOutcome | None) -> bool:
 
 
 def _idle(ledger: Ledger) -> bool:
-    newest = [report for report in ledger.attempts if report.journal.counts][-MOST_IDLE:]
+    sent = [r for r in ledger.attempts if r.journal.counts and not r.journal.cancelled]
+    newest = sent[-MOST_IDLE:]
     return len(newest) == MOST_IDLE and not any(report.progressed for report in newest)
 
 

@@ -6,6 +6,7 @@ SlidearrayError          exit 1, printed as `error: ...` without a traceback
 ├── TemplateError        a job-script template
 ├── ManifestError        the manifest; `faults` holds one line each
 ├── RunError             a run directory, or what was asked of it
+│   └── TakenError       ... that another process was first to do
 ├── SchedulerError       a scheduler that did not answer, or not as expected
 │   └── RefusedError     ... that said no: nothing of what was asked is in its queue
 ├── EncoderError         an encoder that cannot be loaded
@@ -57,6 +58,10 @@ class ManifestError(SlidearrayError):
 
 class RunError(SlidearrayError):
     """A run directory that is not one, is damaged, or cannot do what was asked."""
+
+
+class TakenError(RunError):
+    """What was asked for is another process's by now."""
 
 
 class SchedulerError(SlidearrayError):

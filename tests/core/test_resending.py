@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slidearray.core.classes import BY_HAND, PERMANENT, FailureClass
+from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
 from slidearray.core.queue import TaskState
 from slidearray.core.resending import Resend, Retry, breaker, resend, spent
 from slidearray.core.shapes import Shape
@@ -79,7 +79,7 @@ def test_what_a_person_has_to_mend_is_sent_again_only_by_a_person(failure: Failu
     assert resend("a", v, retry=RETRY, include=frozenset({failure}), by_hand=False) == sent
 
 
-@pytest.mark.parametrize("failure", sorted(EVERYTHING - PERMANENT - BY_HAND))
+@pytest.mark.parametrize("failure", sorted(CHARGED | {FailureClass.LOST}))
 def test_a_slide_that_used_up_its_attempts_goes_only_when_its_class_is_asked_for(
     failure: FailureClass,
 ) -> None:
@@ -87,6 +87,14 @@ def test_a_slide_that_used_up_its_attempts_goes_only_when_its_class_is_asked_for
     assert resend("a", last, retry=RETRY, include=NOTHING, by_hand=False)
     assert resend("a", spent, retry=RETRY, include=NOTHING, by_hand=True) is None
     assert resend("a", spent, retry=RETRY, include=frozenset({failure}), by_hand=True)
+
+
+@pytest.mark.parametrize(
+    "failure", sorted(EVERYTHING - PERMANENT - BY_HAND - CHARGED - {FailureClass.LOST})
+)
+def test_what_is_no_fault_of_the_slide_uses_up_nothing(failure: FailureClass) -> None:
+    spent = failure_of(failure, charged=3)
+    assert resend("a", spent, retry=RETRY, include=NOTHING, by_hand=False)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.FAILED])

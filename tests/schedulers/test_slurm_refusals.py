@@ -53,7 +53,7 @@ SEEN_22_05_8 = [
         "template",
     ),
     ("sbatch: error: This does not look like a batch script.  The first\n", "final", "template"),
-    (f"{FAILED}Socket timed out on send/recv operation\n", "temporary", "`squeue`"),
+    (f"{FAILED}Socket timed out on send/recv operation\n", "temporary", "try again"),
     (
         f"{FAILED}Unable to contact slurm controller (connect failure)\n",
         "temporary",
@@ -142,7 +142,7 @@ def test_it_is_told_where_the_number_of_tasks_may_be_the_reason(said: str, of_pe
         ("Resources", "nothing to do"),
         ("DependencyNeverSatisfied", "resubmit"),
         ("Dependency", "have not ended"),
-        ("JobHeldUser", "releases"),
+        ("JobHeldUser", "scontrol release"),
         ("JobHeldAdmin", "administrator"),
         ("QOSMaxJobsPerUserLimit", "starts when one of them ends"),
         ("AssocGrpCpuLimit", "starts when one of them ends"),

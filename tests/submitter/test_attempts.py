@@ -11,9 +11,11 @@ from tests.made_runs import FINISHED, MadeRun, done, failed, make_run
 from slidearray.core.classes import FailureClass
 from slidearray.core.queue import NOT_ASKED, QueueLimits, QueueWord, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
+from slidearray.errors import TakenError
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.plan_files import PlannedSlide, write_planned
 from slidearray.submitter.attempts import Asked, next_attempt
+from slidearray.submitter.beginning import claim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +40,23 @@ def planned(folder: Path, slides: str) -> MadeRun:
 def again(
     made: MadeRun, outcomes: dict[int, SlotOutcome], limits: QueueLimits = NOT_ASKED
 ) -> PreparedAttempt | None:
-    tasks = {
-        ("7", slot): TaskWord(state=TaskState.ENDED, outcome=outcome)
-        for slot, outcome in outcomes.items()
-    }
+    tasks = {("7", slot): ended(outcome) for slot, outcome in outcomes.items()}
+    return send(made, tasks, limits=limits)
+
+
+def send(
+    made: MadeRun,
+    tasks: dict[tuple[str, int], TaskWord],
+    *,
+    by_hand: bool = False,
+    limits: QueueLimits = NOT_ASKED,
+) -> PreparedAttempt | None:
     ledger = read_ledger(made.run, ask=lambda jobs, unsettled: QueueWord(tasks=tasks))
-    return next_attempt(made.run, ledger, Asked(by_hand=False, limits=limits))
+    return next_attempt(made.run, ledger, Asked(by_hand=by_hand, limits=limits))
+
+
+def ended(outcome: SlotOutcome) -> TaskWord:
+    return TaskWord(state=TaskState.ENDED, outcome=outcome)
 
 
 def test_what_crashed_the_worker_goes_alone(tmp_path: Path) -> None:
@@ -100,3 +113,53 @@ def test_more_memory_is_asked_for_up_to_that_of_the_largest_node(tmp_path: Path)
         assert prepared is not None
         assert prepared.jobs[0].shape.memory_mb == asked
     assert again(made, {0: FINE}, replace(NOT_ASKED, max_memory_mb=4000)) is None
+
+
+def test_a_slide_whose_file_was_lost_is_not_sent_while_it_is_queued_again(tmp_path: Path) -> None:
+    made = planned(tmp_path, "a")
+    made.record(1, 0, done("a"), FINISHED)  # and there is no such file
+    assert again(made, {0: FINE}) is not None
+    made.attempt(2, "a", jobs=["9"], advance="10")
+    tasks = {("9", 0): TaskWord(state=TaskState.PENDING), ("7", 0): ended(FINE)}
+    assert send(made, tasks) is None
+
+
+def test_a_slide_whose_file_never_shows_up_is_not_sent_for_ever(tmp_path: Path) -> None:
+    made = planned(tmp_path, "a")
+    made.record(1, 0, done("a"), FINISHED)
+    for number in (2, 3):
+        made.attempt(number, "a", jobs=[f"7{number}"], advance="8")
+        made.record(number, 0, done("a"), FINISHED)
+    tasks = {(job, 0): ended(FINE) for job in ("7", "72", "73")}
+    assert send(made, tasks) is None
+    assert send(made, tasks, by_hand=True) is not None
+
+
+def test_a_requeued_slot_does_its_slides_again_by_itself(tmp_path: Path) -> None:
+    made = planned(tmp_path, "a")
+    made.record(1, 0, failed("a", "worker_error"), FINISHED)
+    waiting = TaskWord(state=TaskState.PENDING, reason="BeginTime", restarts=1)
+    assert send(made, {("7", 0): waiting}) is None
+
+
+def test_what_was_chosen_from_an_old_look_cannot_become_a_second_attempt(tmp_path: Path) -> None:
+    made = planned(tmp_path, "a")
+    made.record(1, 0, failed("a", "worker_error"), FINISHED)
+    word = QueueWord(tasks={("7", 0): ended(FINE)})
+    ledger = read_ledger(made.run, ask=lambda jobs, unsettled: word)
+    made.attempt(2, "a", jobs=["9"], advance="10")  # another submitter was faster
+    prepared = next_attempt(made.run, ledger, Asked(by_hand=True))
+    assert prepared is not None
+    with pytest.raises(TakenError):
+        claim(prepared)
+
+
+def test_a_copy_of_a_run_directory_has_jobs_of_other_names(tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "two"):
+        made = planned(tmp_path / folder, "a")
+        made.record(1, 0, failed("a", "worker_error"), FINISHED)
+        prepared = again(made, {0: FINE})
+        assert prepared is not None
+        names.append(prepared.jobs[0].name)
+    assert names[0] != names[1]

@@ -8,17 +8,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidearray.advancer import Advanced, advance
-from slidearray.cli.conclusion import ledger_exit_code, merge, print_summary
+from slidearray.advancer import Advanced, Patience, advance, settled_ledger
+from slidearray.cli.conclusion import OVER, ledger_exit_code, merge, print_summary
 from slidearray.cli.display import console, counted, progress
 from slidearray.core.exits import ExitCode
 from slidearray.core.queue import TaskState
-from slidearray.core.verdicts import State
 from slidearray.errors import RunError, SchedulerError
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.queue import Queue
 from slidearray.storage.configs import run_config, run_profile
-from slidearray.storage.journal import last_committed
+from slidearray.storage.journal import last_committed, read_attempt_journal
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.lock import run_lock
 from slidearray.storage.seals import seal
@@ -35,8 +34,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions to the scheduler while `run` waits.
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
+#: A person waits for records of other nodes, and not for a scheduler.
+BY_HAND_PATIENCE = Patience(queue_s=0.0)
 AT_WORK = (TaskState.PENDING, TaskState.RUNNING)
-OVER = (State.DONE, State.EMPTY, State.FAILED)
 
 
 def submit_to_cluster(run: RunDir) -> int:
@@ -53,7 +53,7 @@ def resubmit_to_cluster(run: RunDir, *, include: frozenset[FailureClass]) -> Led
     queue = _queue(run)
     with run_lock(run):
         _recovered(run, queue)
-        ledger = asked_ledger(run)
+        ledger = _answered(settled_ledger(run, ask=queue.ask, patience=BY_HAND_PATIENCE))
         _refuse_beside_advance(run, ledger)
         for report in ledger.attempts:
             if report.settled and not report.journal.sealed:
@@ -83,6 +83,10 @@ def cancel_on_cluster(run: RunDir) -> int:
 def advance_on_cluster(run: RunDir, number: int, *, by: str) -> int:
     """Take a run further behind attempt `number`, and say how."""
     queue = Queue(run_profile(run))
+    meant = read_attempt_journal(run.attempt(number)).advance_id
+    if by and meant and by != meant:
+        console().print(f"attempt {number}: job {meant} takes it further, and this is {by}")
+        return ExitCode.COMPLETE
     advanced = _take_further(run, number, queue, by=by)
     if advanced.ledger is None:
         console().print(f"attempt {number}: a later attempt is in the queue; nothing to do")
@@ -90,7 +94,7 @@ def advance_on_cluster(run: RunDir, number: int, *, by: str) -> int:
     if advanced.sent:  # what is at work now, not what was before
         print_summary(run, read_ledger(run, ask=queue.ask))
         return ExitCode.COMPLETE
-    return _concluded(run, advanced.ledger, advanced)
+    return _concluded(run, advanced.ledger, advanced, queue=queue)
 
 
 def run_on_cluster(run: RunDir) -> int:
@@ -103,12 +107,12 @@ def run_on_cluster(run: RunDir) -> int:
             newest = _newest(ledger).journal
             if newest.reduced or newest.stopped or newest.cancelled:
                 return _concluded(
-                    run, ledger, Advanced(ledger=ledger, stopped=newest.stopped or "")
+                    run, ledger, Advanced(ledger=ledger, stopped=newest.stopped or ""), queue=queue
                 )
             with run_lock(run):  # the job that should have done it is gone
                 advanced = _take_further(run, newest.number, queue, by="")
             if advanced.ledger is not None and not advanced.sent:
-                return _concluded(run, advanced.ledger, advanced)
+                return _concluded(run, advanced.ledger, advanced, queue=queue)
     except KeyboardInterrupt:
         print(
             f"interrupted; the jobs go on without this command: `slidearray status {run.typed}`; "
@@ -128,7 +132,10 @@ def asked_ledger(run: RunDir) -> Ledger:
     """
     profile = run_profile(run)
     here = dialect_for(profile).runs_here
-    ledger = read_ledger(run, ask=None if here else Queue(profile).ask)
+    return _answered(read_ledger(run, ask=None if here else Queue(profile).ask))
+
+
+def _answered(ledger: Ledger) -> Ledger:
     if ledger.fault:
         raise SchedulerError(
             f"{ledger.fault}: what is in the queue is not known, so nothing is sent; try again "
@@ -143,7 +150,7 @@ def _queue(run: RunDir) -> Queue:
     Raises
     ------
     SchedulerError
-        This machine has no part in its cluster.
+        This machine has no part in its cluster, or the scheduler does not answer.
     """
     profile = run_profile(run)
     queue = Queue(profile)
@@ -153,6 +160,7 @@ def _queue(run: RunDir) -> Queue:
             "commands: type the same on a login node of the cluster; with --local the job scripts "
             f"run here, `slidearray submit {run.typed} --dry-run` prints them"
         )
+    queue.cluster()  # one that does not answer is told before anything else is tried
     return queue
 
 
@@ -210,15 +218,15 @@ def _take_further(run: RunDir, number: int, queue: Queue, *, by: str) -> Advance
     )
 
 
-def _concluded(run: RunDir, ledger: Ledger, advanced: Advanced) -> int:
+def _concluded(run: RunDir, ledger: Ledger, advanced: Advanced, *, queue: Queue) -> int:
     if advanced.stopped:
         ledger = read_ledger(run)  # with what was written down of the stop
     print_summary(run, ledger)
-    if advanced.stopped:
+    if advanced.stopped and any(verdict.result is None for verdict in ledger.verdicts.values()):
         return ledger_exit_code(ledger, stopped=True)
     if _newest(ledger).journal.reduced:
         return ledger_exit_code(ledger)
-    return merge(run, ledger)
+    return merge(run, ledger, limits=queue.limits())
 
 
 def _recovered(run: RunDir, queue: Queue) -> bool:

@@ -10,14 +10,18 @@ from slidearray.cli.display import console, counted, print_status, table
 from slidearray.cli.results import reduce_shown
 from slidearray.core.classes import BY_HAND, FailureClass
 from slidearray.core.exits import ExitCode
-from slidearray.core.verdicts import exit_code
-from slidearray.status import run_status
+from slidearray.core.queue import NOT_ASKED, QueueLimits
+from slidearray.core.verdicts import State, exit_code
+from slidearray.status.report import run_status
 from slidearray.storage.journal import Journal, last_committed
 from slidearray.submitter.attempts import Asked, next_attempt
 
 if TYPE_CHECKING:
     from slidearray.storage.ledger import Ledger
     from slidearray.storage.rundir import RunDir
+
+#: States in which a slide is neither at work nor unknown.
+OVER = frozenset({State.DONE, State.EMPTY, State.FAILED})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def print_summary(run: RunDir, ledger: Ledger, pace: Pace | None = None) -> None
     console().print(table((*counts, *speed), [(*counts.values(), *speed.values())]))
 
 
-def merge(run: RunDir, ledger: Ledger) -> int:
+def merge(run: RunDir, ledger: Ledger, *, limits: QueueLimits = NOT_ASKED) -> int:
     """Merge what there is, once only permanent failures remain; the run's exit code."""
     code = ledger_exit_code(ledger)
     waiting = sum(verdict.failure in BY_HAND for verdict in ledger.verdicts.values())
@@ -62,7 +66,10 @@ def merge(run: RunDir, ledger: Ledger) -> int:
         return code
     if code not in (ExitCode.COMPLETE, ExitCode.INCOMPLETE):
         return code
-    if next_attempt(run, ledger, Asked(by_hand=False)):
+    if any(verdict.state not in OVER for verdict in ledger.verdicts.values()):
+        console().print("not merged: slides are at work, or nobody tells whether they are")
+        return code
+    if next_attempt(run, ledger, Asked(by_hand=False, limits=limits)):
         console().print("not merged: slides can go again")
         return code
     # Files that contradict their records are no reason to replace a store by a smaller one.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from slidearray.core.classes import Rejected
     from slidearray.planner import PlanReport
-    from slidearray.status import AttemptStatus, RunStatus
+    from slidearray.status.report import AttemptStatus, RunStatus
 
 #: Columns of a table that goes into a file or a pipe.
 FILE_WIDTH = 200

@@ -25,7 +25,7 @@ from slidearray.errors import RunError
 from slidearray.planner import plan_run, planned_before
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.queue import Queue
-from slidearray.status import run_status
+from slidearray.status.report import run_status
 from slidearray.storage.configs import load_config, load_profile, run_profile
 from slidearray.storage.lock import run_lock
 from slidearray.storage.rundir import open_run

@@ -17,7 +17,7 @@ from slidearray.errors import RunError
 from slidearray.logs import Ending, find_log, follow, why_missing
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.queue import Queue
-from slidearray.status import run_status, with_last_step
+from slidearray.status.report import run_status, with_last_step
 from slidearray.storage.configs import run_profile
 from slidearray.storage.ledger import read_ledger
 from slidearray.storage.uncollected import uncollected
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from slidearray.core.queue import Ask
     from slidearray.logs import FoundLog
-    from slidearray.status import RunStatus
+    from slidearray.status.report import RunStatus
     from slidearray.storage.rundir import RunDir
 
 

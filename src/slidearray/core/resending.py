@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slidearray.core.classes import BY_HAND, PERMANENT, FailureClass
+from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,8 @@ def _may_go(
 
 def spent(found: Verdict, retry: Retry) -> str:
     """Why a failed slide is out of attempts; empty while it is not."""
-    if found.charged >= retry.max_attempts:
+    counted = found.failure in CHARGED or found.failure is FailureClass.LOST
+    if counted and found.charged >= retry.max_attempts:
         return f"all {retry.max_attempts} attempts are used up"
     shape, most = found.shape, retry.max_memory_mb
     if found.failure is FailureClass.OUT_OF_MEMORY and shape and most is not None:

@@ -7,7 +7,7 @@ or the scheduler's word). Records outrank the scheduler; a success in any attemp
 from __future__ import annotations
 
 import signal
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -99,12 +99,13 @@ class SlotHistory:
     cancelled: bool  # with its whole attempt
     slide_ids: tuple[str, ...]  # in the order of work
     shape: Shape
+    restarts: int = 0  # requeues so far, as far as the scheduler tells
     why: str = ""  # why its task is pending, not known or forgotten, as the scheduler has it
     facts: Facts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Made once: a slot is asked about each of its slides.
-        told_restarts = self.outcome.restarts if self.outcome else 0
+        told_restarts = max(self.restarts, self.outcome.restarts if self.outcome else 0)
         found = facts(self.executions, slide_ids=self.slide_ids, told_restarts=told_restarts)
         object.__setattr__(self, "facts", found)
 
@@ -121,6 +122,7 @@ class Verdict:
     result: Event | None  # the `done` or `empty` event
     shape: Shape | None  # of its last slot; None when it was never sent
     alone: bool  # its last slot held only this slide
+    newer: Verdict | None = None  # of the newest attempt, where the result is of an older one
 
 
 def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
@@ -136,26 +138,34 @@ def verdict(slide_id: str, histories: Sequence[SlotHistory]) -> Verdict:
     histories
         The slots that were to do it (others are passed over), oldest attempt first.
     """
-    said, spoke = None, None
+    said = newest = None
     attempts = charged = 0
     for history in histories:
         if slide_id in history.facts.slides:
             finding = _finding(slide_id, history)
             attempts += 1
             charged += finding.failure in CHARGED
-            if said is None or finding.result or not said.result:
-                said, spoke = finding, history
-    if said is None or spoke is None:
+            newest = finding, history
+            if said is None or finding.result or not said[0].result:
+                said = newest
+    if said is None or newest is None:
         return _NEVER_SENT
+    told = _told(*said, charged=charged, attempts=attempts)
+    if newest is said:
+        return told
+    return replace(told, newer=_told(*newest, charged=charged, attempts=attempts))
+
+
+def _told(finding: _Finding, history: SlotHistory, *, charged: int, attempts: int) -> Verdict:
     return Verdict(
-        state=said.state,
-        failure=said.failure,
-        reason=said.reason,
+        state=finding.state,
+        failure=finding.failure,
+        reason=finding.reason,
         charged=charged,
         attempts=attempts,
-        result=said.result,
-        shape=spoke.shape,
-        alone=len(spoke.slide_ids) == 1,
+        result=finding.result,
+        shape=history.shape,
+        alone=len(history.slide_ids) == 1,
     )
 
 
@@ -236,7 +246,8 @@ def _finding(slide_id: str, history: SlotHistory) -> _Finding:
 
 def _not_ended(history: SlotHistory, own: list[Event], *, begun: bool) -> _Finding:
     """A slot that may go on: what its slide told last still holds."""
-    if own and _failed(own[-1]):
+    # One that was requeued does its slides again: what it told before holds no more.
+    if own and _failed(own[-1]) and not (history.facts.silent or history.task is TaskState.PENDING):
         return _failure(failure_class(own[-1]), own[-1].get("reason", ""))
     if history.task is TaskState.RUNNING:
         return _Finding(state=State.RUNNING if begun else State.PENDING)
@@ -311,6 +322,7 @@ def _left_early(outcome: SlotOutcome, known: Facts) -> bool:
         return True
     # SLURM tells a job that it could not launch by signal 53, which is none.
     told = -code in _SIGNALS or code in (ExitCode.INTERRUPTED, ExitCode.STORAGE_FULL)
+    told = told or code - 128 in (signal.SIGKILL, signal.SIGTERM)  # as a shell around it tells
     return not told
 
 

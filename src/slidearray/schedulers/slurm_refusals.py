@@ -21,8 +21,8 @@ _QUEUE_FULL = (
     "again later, or plan with a smaller `shards.max_tasks`"
 )
 _NO_NODE = (
-    "no node has that many `cpus_per_task`, that `memory` and those `gpus`: "
-    "`slidearray profile check` shows what the nodes have"
+    "no node has that many `cpus_per_task`, that `memory` and those `gpus`, or all that have are "
+    "down or drained (`sinfo -R`): `slidearray profile check` shows what the nodes have"
 )
 
 
@@ -35,7 +35,11 @@ _UNTOLD = "SLURM does not say which limit: " + _key("walltime", "memory", "cpus_
 #: What is found in an error of sbatch, from the most telling to the least; the texts are those of
 #: slurm, src/common/slurm_errno.c, and of job_submit plug-ins that many sites have.
 _REFUSALS: tuple[tuple[str, RefusalKind, str], ...] = (
-    (r"configuration source|slurm\.conf", RefusalKind.FINAL, _NOT_HERE),
+    (
+        r"configuration source|slurm\.conf|configuration file|s_p_parse_file",
+        RefusalKind.FINAL,
+        _NOT_HERE,
+    ),
     (r"(Assoc|QOS)\w*Submit\w*Limit", RefusalKind.LIMIT, SUBMIT_LIMIT),
     (r"job queue full|MaxJobCount", RefusalKind.LIMIT, _QUEUE_FULL),
     # sbatch itself has tried 15 times within two minutes before it says so.
@@ -88,7 +92,7 @@ _REFUSALS: tuple[tuple[str, RefusalKind, str], ...] = (
         r"[Cc]onnection (failure|refused|reset|timed out)|Message (send|receive) failure|"
         r"try again later|Unexpected message received|Connection timed out|I/O error writing",
         RefusalKind.TEMPORARY,
-        "the scheduler does not answer; try again when `squeue` works",
+        "the scheduler does not answer; try again when it does",
     ),
 )
 #: Where the number of queued tasks may be the reason: older versions say no more than this.
@@ -124,7 +128,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"Priority", "others go first; nothing to do"),
     (r"Resources", "it is next, as soon as nodes are free; nothing to do"),
     (r"JobArrayTaskLimit", "the profile's `max_running` tasks run already"),
-    (r"JobHeldUser", "held: `slidearray submit RUN` or `resubmit RUN` releases what is whole"),
+    (r"JobHeldUser|requeued in held state", "held: `scontrol release JOB` lets it start"),
     (r"JobHeldAdmin", "held by SLURM, after too many requeues, or by an administrator: ask them"),
     (
         r"launch failed requeued held",

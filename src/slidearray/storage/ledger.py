@@ -200,6 +200,7 @@ def _history(found: Evidence, slot: int, word: TaskWord) -> SlotHistory:
         executions=found.executions.get(slot, []),
         outcome=word.outcome,
         task=word.state,
+        restarts=word.restarts,
         cancelled=found.journal.cancelled,
         slide_ids=found.slots[slot].slide_ids,
         shape=found.slots[slot].shape,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,7 @@ class PreparedAttempt:
     scripts: tuple[str, ...]  # one text a job
     advance: AdvanceJob | None  # None: whoever runs the scripts here goes on by himself
     resends: tuple[Resend, ...] = ()  # why each slide goes again; empty in a first attempt
+    any_done: bool = False  # an earlier attempt did a slide
 
     @property
     def folder(self) -> AttemptDir:
@@ -138,8 +141,10 @@ def next_attempt(run: RunDir, ledger: Ledger, asked: Asked) -> PreparedAttempt |
     slides = {slide.slide_id: slide for _, slide in _planned_slides(run)}
     groups = _regroup(sent, _shards_now(run, asked.limits), run_profile(run), slides=slides)
     exclude = _to_avoid(ledger.failed_nodes, run_profile(run), limits=asked.limits)
-    prepared = _prepare(run, groups, limits=asked.limits, exclude=exclude)
-    return replace(prepared, resends=tuple(sent))
+    number = max(report.number for report in ledger.attempts) + 1
+    prepared = _prepare(run, groups, number=number, limits=asked.limits, exclude=exclude)
+    any_done = any(report.any_done for report in ledger.attempts)
+    return replace(prepared, resends=tuple(sent), any_done=any_done)
 
 
 def preview(prepared: PreparedAttempt) -> list[ScriptPreview]:
@@ -170,7 +175,10 @@ def _sent(run: RunDir, ledger: Ledger, asked: Asked) -> list[Resend]:
     limits = asked.limits
     retry = replace(run_config(run).retry_policy(), max_memory_mb=limits.max_memory_mb)
     deep = FailureClass.LOST in asked.include
-    found = ((name, _as_found(run, old, deep=deep)) for name, old in ledger.verdicts.items())
+    found = (
+        (name, _as_found(run, old, deep=deep, by_hand=asked.by_hand))
+        for name, old in ledger.verdicts.items()
+    )
     again = (
         resend(slide_id, verdict, retry=retry, include=asked.include, by_hand=asked.by_hand)
         for slide_id, verdict in found
@@ -178,7 +186,7 @@ def _sent(run: RunDir, ledger: Ledger, asked: Asked) -> list[Resend]:
     return [each for each in again if each]
 
 
-def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
+def _as_found(run: RunDir, found: Verdict, *, deep: bool, by_hand: bool) -> Verdict:
     """A verdict, or `lost` where the file that it promises is not there as recorded.
 
     `deep` reads every file, and so finds those that were changed and kept their size.
@@ -192,7 +200,12 @@ def _as_found(run: RunDir, found: Verdict, *, deep: bool) -> Verdict:
         fault = f"{file['path']}: its bytes are not those that were recorded"
     if fault is None:
         return found
-    return replace(found, state=State.FAILED, failure=FailureClass.LOST, reason=fault)
+    if found.newer is not None:  # it was sent again since: that attempt has the say
+        return found.newer
+    charged = found.charged if by_hand else found.attempts
+    return replace(
+        found, state=State.FAILED, failure=FailureClass.LOST, reason=fault, charged=charged
+    )
 
 
 def _shards(run: RunDir) -> list[list[SlotSlide]]:
@@ -289,10 +302,11 @@ def _prepare(
     groups: Sequence[tuple[Shape, Sequence[SlotSlide]]],
     *,
     limits: QueueLimits,
+    number: int | None = None,
     exclude: Sequence[str] = (),
 ) -> PreparedAttempt:
-    profile, number = run_profile(run), max(run.attempts(), default=0) + 1
-    dialect, token = dialect_for(profile), read_document(run).run_id[:6]
+    profile, number = run_profile(run), number or max(run.attempts(), default=0) + 1
+    dialect, token = dialect_for(profile), _token(run)
     shapes = [shape for shape, _ in groups]
     jobs = dialect.arrays(shapes, profile=profile, token=token, attempt=number, limits=limits)
     return PreparedAttempt(
@@ -309,6 +323,12 @@ def _prepare(
         ),
         advance=None if dialect.runs_here else _advance(run, profile, token, number=number),
     )
+
+
+def _token(run: RunDir) -> str:
+    """What tells the jobs of this run directory from others', and from those of a copy of it."""
+    told = f"{read_document(run).run_id}\0{run.root}"
+    return hashlib.sha256(os.fsencode(told)).hexdigest()[:6]
 
 
 def _advance(run: RunDir, profile: Profile, token: str, *, number: int) -> AdvanceJob:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slidearray.errors import RunError
+from slidearray.errors import TakenError
 from slidearray.storage.files import host_name, write_text
 from slidearray.storage.journal import Journal
 from slidearray.storage.slots import write_slots
@@ -18,7 +18,7 @@ def claim(prepared: PreparedAttempt) -> Journal:
 
     Raises
     ------
-    RunError
+    TakenError
         Another submitter made it first.
     """
     folder = prepared.folder
@@ -26,7 +26,7 @@ def claim(prepared: PreparedAttempt) -> Journal:
     try:
         folder.root.mkdir()  # the mutex of a new attempt
     except FileExistsError as error:
-        raise RunError(
+        raise TakenError(
             f"{folder.root}: another submitter began this attempt just now; "
             f"`slidearray status {prepared.run.typed}` shows it"
         ) from error

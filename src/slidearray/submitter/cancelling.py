@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.errors import RunError
 from slidearray.storage.journal import Journal, read_attempt_journal
+from slidearray.submitter.recovery import check_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,17 @@ def cancel_run(run: RunDir, queue: Queue) -> Cancelled:
     """
     marked: dict[int, AttemptJournal] = {}
     job_ids: list[str] = []
+    stopped: list[int] = []
+    for journal in _behind(run):
+        gone = _cancel_and_wait(queue, _advance_names([journal]))
+        if gone:
+            Journal(run.attempt(journal.number).journal).append("stopped", reason="cancelled")
+            stopped.append(journal.number)
+        job_ids += gone
     # The job of an attempt may have begun the next one before it was told to end: look again.
     while fresh := [journal for journal in _open_attempts(run) if journal.number not in marked]:
         for journal in fresh:
+            check_cluster(journal, queue)
             if not journal.cancelled:
                 Journal(run.attempt(journal.number).journal).append("cancelled")
             marked[journal.number] = journal
@@ -57,11 +66,11 @@ def cancel_run(run: RunDir, queue: Queue) -> Cancelled:
     if arrays:
         queue.cancel(arrays)
     for journal in marked.values():
-        if not journal.released:
+        if not journal.committed:
             Journal(run.attempt(journal.number).journal).append("abandoned", reason="cancelled")
     # One that was cancelled before is mentioned only where something of it was left.
     new = [number for number, journal in marked.items() if arrays or not journal.cancelled]
-    return Cancelled(attempts=tuple(sorted(new)), job_ids=(*job_ids, *arrays))
+    return Cancelled(attempts=tuple(sorted({*new, *stopped})), job_ids=(*job_ids, *arrays))
 
 
 def _open_attempts(run: RunDir) -> list[AttemptJournal]:
@@ -70,6 +79,12 @@ def _open_attempts(run: RunDir) -> list[AttemptJournal]:
     return [
         journal for journal in journals if not (journal.here or journal.sealed or journal.abandoned)
     ]
+
+
+def _behind(run: RunDir) -> list[AttemptJournal]:
+    """Attempts whose slots are over, and whose job may still be about to go on."""
+    journals = [read_attempt_journal(run.attempt(number)) for number in run.attempts()]
+    return [each for each in journals if each.sealed and not (each.here or each.concluded)]
 
 
 def _names(journal: AttemptJournal) -> list[str]:

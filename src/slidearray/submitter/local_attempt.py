@@ -16,6 +16,7 @@ from slidearray.schedulers.environment import clean_environment
 from slidearray.schedulers.limits import local_window
 from slidearray.schedulers.local import LocalTask, run_tasks
 from slidearray.storage.files import remove_partials
+from slidearray.storage.journal import read_attempt_journal
 from slidearray.storage.records import RecordTail
 from slidearray.submitter.beginning import claim, write_down
 
@@ -86,7 +87,7 @@ class _Watch:
         self._events: dict[int, list[Event]] = {}  # by slot
         self._untold: list[Event] = []
         self._failures: list[FailureClass | None] = []  # of slots, in order of ending
-        self._any_done = False
+        self._any_done = prepared.any_done
 
     def new_events(self) -> list[Event]:
         """Events since the last call."""
@@ -132,11 +133,19 @@ class _Watch:
 def _begin(prepared: PreparedAttempt) -> Journal:
     journal = claim(prepared)
     write_down(prepared, journal, here=True)
-    # Under the run's lock nobody writes features now: what is unfinished was left by the killed.
-    remove_partials(prepared.run.features_dir)
+    if not _on_clusters(prepared):
+        # Under the run's lock nobody writes features now: what is unfinished is of the killed.
+        remove_partials(prepared.run.features_dir)
     journal.append("committed")
     journal.append("released")
     return journal
+
+
+def _on_clusters(prepared: PreparedAttempt) -> bool:
+    """Whether slots of an earlier attempt may be at work under a scheduler."""
+    run = prepared.run
+    journals = [read_attempt_journal(run.attempt(number)) for number in run.attempts()]
+    return any(each.counts and not (each.here or each.sealed) for each in journals)
 
 
 def _log(prepared: PreparedAttempt, slot: int) -> Path:

@@ -47,7 +47,8 @@ def unfinished(run: RunDir) -> AttemptJournal | None:
     if not numbers:
         return None
     journal = read_attempt_journal(run.attempt(numbers[-1]))
-    return journal if not (journal.here or journal.released or journal.abandoned) else None
+    begun_here = journal.intent is not None and journal.intent.here
+    return None if begun_here or journal.released or journal.abandoned else journal
 
 
 def recover(run: RunDir, queue: Queue) -> Recovered | None:
@@ -64,6 +65,7 @@ def recover(run: RunDir, queue: Queue) -> Recovered | None:
     if journal is None:
         return None
     attempt = run.attempt(journal.number)
+    check_cluster(journal, queue)
     with submission_lock(attempt):
         journal = read_attempt_journal(attempt)
         if journal.released or journal.abandoned:  # by the one that was waited for
@@ -75,6 +77,23 @@ def recover(run: RunDir, queue: Queue) -> Recovered | None:
             return Recovered(number=journal.number, released=True, job_ids=job_ids)
         taken = abandon(attempt, queue, reason="its submitter was killed", look_again=True)
         return Recovered(number=journal.number, released=False, job_ids=taken)
+
+
+def check_cluster(journal: AttemptJournal, queue: Queue) -> None:
+    """See that an attempt's jobs are on this cluster.
+
+    Raises
+    ------
+    SchedulerError
+        They are on another one, where ids mean other jobs; or the scheduler does not answer.
+    """
+    meant = journal.intent.cluster if journal.intent else ""
+    here = queue.cluster() if meant else ""
+    if meant != here:
+        raise SchedulerError(
+            f"attempt {journal.number} was submitted to the cluster {meant}, and this is {here}: "
+            "type the same there"
+        )
 
 
 def abandon(attempt: AttemptDir, queue: Queue, *, reason: str, look_again: bool) -> tuple[str, ...]:

@@ -124,6 +124,9 @@ def _check_names(prepared: PreparedAttempt, queue: Queue, submission: Submission
     names = [job.name for job in prepared.jobs]
     names += [prepared.advance.name] if prepared.advance else []
     found = {job_id for ids in queue.find(names).values() for job_id in ids}
+    # A submission that was believed lost, and came through after all.
+    if surplus := sorted(found - {*submission.job_ids, submission.advance_id}):
+        queue.cancel(surplus)
     if unseen := [
         each for each in (*submission.job_ids, submission.advance_id) if each not in found
     ]:

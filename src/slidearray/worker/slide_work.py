@@ -120,6 +120,8 @@ class SlideWork:
             feature_names=self._loaded.feature_names,
             **about,
         )
+        if not self._run.document.exists():  # its folders would be made anew, beside nothing
+            raise RunError(f"{self._run.root}: moved or removed while its slots were at work")
         facts = write_feature_file(path, data, token=self._token)
         made = self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
         return {**made, "reason": empty} if empty else made

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slidearray.core.classes import BY_HAND, FailureClass
-from slidearray.core.exits import ended_in_words
 from slidearray.core.queue import TaskState, TaskWord
-from slidearray.core.resending import resend
 from slidearray.core.verdicts import State
-from slidearray.schedulers.slurm_refusals import advice_for
-from slidearray.storage.configs import run_config
+from slidearray.status.advice import advice_on, how, meaning
 from slidearray.storage.lock import lock_is_live
 from slidearray.storage.rundir import read_document
 
@@ -22,15 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidearray.core.queue import Ask
-    from slidearray.core.verdicts import SlotOutcome
-    from slidearray.storage.journal import AttemptJournal
     from slidearray.storage.ledger import AttemptReport, Ledger
     from slidearray.storage.rundir import RunDir
 
 #: States in the order in which they are shown; `rejected` is the plan's word.
 STATES = (*(state.value for state in State), "rejected")
-#: Reasons for which the job behind the slots waits as it should.
-WAITS_FOR_SLOTS = frozenset({"Dependency", ""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +170,7 @@ def run_status(run: RunDir, ledger: Ledger, *, ask: Ask | None = None) -> RunSta
         failed_slots=tuple(_failed_slots(run, ledger)),
         fault=ledger.fault or _fault(advance),
         at_work=lock_is_live(run) or _queued(ledger, advance),
-        advice=tuple(_advice(run, ledger, advance)),
+        advice=tuple(advice_on(run, ledger, advance)),
         stores=tuple(map(str, _stores(run))),
     )
 
@@ -192,23 +184,13 @@ def with_last_step(status: RunStatus) -> RunStatus:
     return replace(status, advice=(*status.advice, line))
 
 
-def _newest(ledger: Ledger) -> AttemptReport | None:
-    """The newest attempt whose slots were let go."""
-    return next((report for report in reversed(ledger.attempts) if report.journal.counts), None)
-
-
-def _concluded(journal: AttemptJournal) -> bool:
-    """Whether the job behind an attempt wrote how it ended."""
-    return journal.reduced or journal.cancelled or journal.stopped is not None
-
-
 def _advance_word(ledger: Ledger, ask: Ask | None) -> TaskWord | None:
     """The scheduler's word on the job behind the newest attempt, which may be merging."""
-    newest = _newest(ledger)
+    newest = ledger.newest
     if newest is None or newest.advance is not None:
         return newest.advance if newest else None
     job = next((job for job in newest.jobs if job.split is None), None)
-    if ask is None or job is None or _concluded(newest.journal):
+    if ask is None or job is None or newest.journal.concluded:
         return None
     return ask([job], {(job.job_id, 0)}).of(job.job_id, 0)
 
@@ -224,7 +206,7 @@ def _queued(ledger: Ledger, advance: TaskWord | None) -> bool:
 
 def _attempt(report: AttemptReport, advance: TaskWord | None, ledger: Ledger) -> AttemptStatus:
     journal = report.journal
-    word = advance if report is _newest(ledger) else report.advance
+    word = advance if report is ledger.newest else report.advance
     # Why it is not known is said once, for all.
     said = f" ({word.reason})" if word and word.state is TaskState.PENDING and word.reason else ""
     return AttemptStatus(
@@ -264,30 +246,17 @@ def _waiting(run: RunDir, ledger: Ledger) -> Iterator[Waiting]:
         reasons.update(report.pending_reasons)
     for reason, slots in reasons.most_common():
         if reason:
-            yield Waiting(reason=reason, slots=slots, advice=_meaning(run, reason))
-
-
-def _meaning(run: RunDir, reason: str) -> str:
-    """What a pending reason means, with the run's own name in the commands to type."""
-    return (advice_for(reason) or "").replace(" RUN`", f" {run.typed}`")
+            yield Waiting(reason=reason, slots=slots, advice=meaning(run, reason))
 
 
 def _failed_slots(run: RunDir, ledger: Ledger) -> Iterator[FailedSlot]:
-    newest = _newest(ledger)
+    newest = ledger.newest
     for slot, outcome in newest.outcomes.items() if newest else ():
         if not (newest and outcome) or outcome.ended_by is FailureClass.CANCELLED:
             continue  # what a person took back did not fail, and mostly has no log
-        if how := _how(outcome):
+        if told := how(outcome):
             log = run.attempt(newest.number).log(*newest.place(slot))
-            yield FailedSlot(attempt=newest.number, slot=slot, how=how, log=str(log))
-
-
-def _how(outcome: SlotOutcome) -> str:
-    """How a job ended, when that was not well."""
-    if outcome.ended_by is None and not outcome.exit_code:
-        return ""
-    words = str(outcome.ended_by or ended_in_words(outcome.exit_code or 0))
-    return f"{words} on {outcome.node}" if outcome.node else words
+            yield FailedSlot(attempt=newest.number, slot=slot, how=told, log=str(log))
 
 
 def _troubles(ledger: Ledger) -> list[Trouble]:
@@ -306,89 +275,6 @@ def _troubles(ledger: Ledger) -> list[Trouble]:
         if verdict.state is State.FAILED and verdict.failure is not None
     ]
     return failed + rejected
-
-
-def _advice(run: RunDir, ledger: Ledger, advance: TaskWord | None) -> Iterator[str]:
-    """What a person can do about the slides without features."""
-    states = {verdict.state for verdict in ledger.verdicts.values()}
-    yield from _advice_on_submission(run, ledger)
-    if states & {State.RUNNING, State.PENDING} and any(r.journal.counts for r in ledger.attempts):
-        yield "slots are at work"
-    if unknown := sum(v.state is State.UNKNOWN for v in ledger.verdicts.values()):
-        yield f"{unknown} unknown: nothing of them is sent again before the scheduler tells"
-    yield from _advice_on_advance(run, ledger, advance)
-    again, by_themselves, for_good = _sorted_out(run, ledger)
-    if by_themselves and advance is not None and advance.state is not TaskState.ENDED:
-        yield f"{by_themselves} go again by themselves when all slots have ended"
-        again -= by_themselves
-    if again:
-        yield f"{again} can go again: `slidearray resubmit {run.typed}`"
-    for failure, count in sorted(for_good.items()):
-        yield (
-            f"{count} failed for good with {failure}: mend them, then "
-            f"`slidearray resubmit {run.typed} --include {failure}`"
-        )
-    if ledger.rejected:
-        yield (
-            f"{len(ledger.rejected)} rejected by the plan: mend them, then plan into another "
-            "run directory (--run-dir); this one is frozen"
-        )
-
-
-def _advice_on_submission(run: RunDir, ledger: Ledger) -> Iterator[str]:
-    """An attempt that was begun and never let go, or that there is none yet."""
-    sent = _newest(ledger)
-    begun = ledger.attempts[-1].journal if ledger.attempts else None
-    if begun is not None and not (begun.released or begun.abandoned):
-        command = "resubmit" if sent else "submit"
-        who = "is being submitted" if lock_is_live(run) else "was begun and never let go"
-        yield f"attempt {begun.number} {who}: `slidearray {command} {run.typed}` goes on with it"
-    elif sent is None:
-        yield f"not submitted yet: `slidearray submit {run.typed}`"
-
-
-def _advice_on_advance(run: RunDir, ledger: Ledger, word: TaskWord | None) -> Iterator[str]:
-    """The job behind the newest attempt: what it waits for, does, or left undone."""
-    newest = _newest(ledger)
-    if newest is None:
-        return
-    journal = newest.journal
-    if journal.stopped is not None:
-        yield f"stopped after attempt {newest.number}: {journal.stopped}"
-    if word is None:
-        return
-    job = f"job {journal.advance_id}"
-    if word.state is TaskState.RUNNING:
-        yield f"{job} goes on with what follows attempt {newest.number}"
-    elif word.state is TaskState.PENDING and not newest.settled and word.reason in WAITS_FOR_SLOTS:
-        yield f"{job} goes on when they have ended"
-    elif word.state is TaskState.PENDING:
-        meaning = _meaning(run, word.reason)
-        yield f"{job}, which goes on, waits: {word.reason}" + (f": {meaning}" if meaning else "")
-    elif word.state is TaskState.ENDED and not (journal.sealed or _concluded(journal)):
-        how = _how(word.outcome) if word.outcome else ""
-        yield (
-            f"{job}, which was to go on, ended before it could{f' ({how})' if how else ''}; its "
-            f"log is {run.attempt(newest.number).advance_log}. Once all slots have ended, "
-            f"`slidearray resubmit {run.typed}` sends what is missing, "
-            f"`slidearray reduce {run.typed}` merges"
-        )
-
-
-def _sorted_out(run: RunDir, ledger: Ledger) -> tuple[int, int, Counter[FailureClass]]:
-    """How many slides `resubmit` would send, how many of them go without it, and all others."""
-    config = run_config(run)
-    once_more = partial(resend, retry=config.retry_policy(), include=frozenset())
-    again, by_themselves, for_good = 0, 0, Counter[FailureClass]()
-    for slide_id, verdict in ledger.verdicts.items():
-        if verdict.failure is None:
-            continue
-        if once_more(slide_id, verdict, by_hand=True):
-            again += 1
-            by_themselves += config.retry.auto and bool(once_more(slide_id, verdict, by_hand=False))
-        else:
-            for_good[verdict.failure] += 1
-    return again, by_themselves, for_good
 
 
 def _stores(run: RunDir) -> list[Path]:
