@@ -222,7 +222,8 @@ def _new_folder() -> tuple[Path, int]:
         # A name of its own: whatever still clears an earlier cluster away must not meet this one.
         folder = FOLDERS / f"{NAME}{port}-{os.getpid()}-{time.monotonic_ns()}"
         folder.mkdir(mode=0o755)
-        (folder / "owner").write_text(f"{os.getpid()} {_start_time(os.getpid())}")
+        mine = f"{os.getpid()} {_start_time(os.getpid())} {_namespace()}"
+        (folder / "owner").write_text(mine)
     return folder, port
 
 
@@ -243,10 +244,16 @@ def _can_listen(port: int) -> bool:
 
 def _owner_lives(folder: Path) -> bool:
     try:
-        pid, started = (folder / "owner").read_text().split()
-        return _start_time(int(pid)) == started
+        pid, started, namespace = (folder / "owner").read_text().split()
+        # Of a container that shares this folder nothing can be told.
+        return namespace != _namespace() or _start_time(int(pid)) == started
     except (OSError, ValueError):
         return False
+
+
+def _namespace() -> str:
+    """Tells apart what process ids are counted in."""
+    return str(Path("/proc/self/ns/pid").stat().st_ino)
 
 
 def _start_time(pid: int) -> str:
