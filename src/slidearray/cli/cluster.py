@@ -160,7 +160,7 @@ def _queue(run: RunDir) -> Queue:
             "commands: type the same on a login node of the cluster; with --local the job scripts "
             f"run here, `slidearray submit {run.typed} --dry-run` prints them"
         )
-    queue.cluster()  # one that does not answer is told before anything else is tried
+    queue.cluster(wait=False)  # one that does not answer is told before anything else is tried
     return queue
 
 

@@ -206,14 +206,21 @@ class Queue:
         """
         return self._dialect.survey(self._tell, user=_user_name())
 
-    def cluster(self) -> str:
+    def cluster(self, *, wait: bool = True) -> str:
         """The name of the cluster that takes our jobs.
+
+        Parameters
+        ----------
+        wait
+            Ask again while the scheduler does not answer; a person who waits is told at once.
 
         Raises
         ------
         SchedulerError
             The scheduler does not answer.
         """
+        if not wait:
+            return self._dialect.basics(self._tell).name
         return self._patiently(lambda: self._dialect.basics(self._tell)).name
 
     def limits(self) -> QueueLimits:
