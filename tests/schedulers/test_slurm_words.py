@@ -167,6 +167,17 @@ def test_a_job_whose_name_the_accounting_has_not_heard_of_is_ours() -> None:
     assert parse_history(text, [job("7", "ours")]).known == {"7"}
 
 
+def test_a_line_of_an_array_that_names_no_task_is_not_taken_for_task_0() -> None:
+    text = (
+        "10|COMPLETED|0:0|n1|2026-01-01T00:00:00|ours\n"
+        "10.batch|COMPLETED|0:0|n1|2026-01-01T00:00:00|batch\n"
+        "10_1|FAILED|3:0|n1|2026-01-01T00:00:00|ours\n"
+    )
+    history = parse_history(text, [job("10", "ours", 3, array=True)])
+    assert list(history.tasks) == [("10", 1)]
+    assert history.tasks["10", 1].outcome == SlotOutcome(exit_code=3, word="FAILED 3:0", node="n1")
+
+
 def test_what_a_site_prints_around_the_answer_is_passed_over() -> None:
     banner = "*** Maintenance on Friday | see the web page ***\n\n"
     assert parse_history(banner + recorded("sacct-22.05.8-ended") + banner, JOBS).tasks == (

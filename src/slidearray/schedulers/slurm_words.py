@@ -134,9 +134,12 @@ class _Execution:
 def parse_history(stdout: str, jobs: Sequence[SubmittedJob]) -> History:
     """What sacct says of the tasks of `jobs`.
 
-    With ``--duplicates`` each execution of a requeued task is a line; the newest one counts.
+    With ``--duplicates`` each execution of a requeued task is a line; the newest one counts. A
+    line of an array that names no task is passed over: its last task bears the array's own id, and
+    the accounting learns only later which one that is (seen with 22.05).
     """
     names = {job.job_id: job.name for job in jobs}
+    arrays = {job.job_id for job in jobs if job.array}
     ran: dict[Task, list[_Execution]] = {}
     together: dict[Task, TaskWord] = {}  # tasks that never began are one line
     known: set[str] = set()
@@ -154,6 +157,8 @@ def parse_history(stdout: str, jobs: Sequence[SubmittedJob]) -> History:
             continue
         current = None
         if job_id not in names or name not in (names[job_id], _UNNAMED):
+            continue
+        if tasks is None and job_id in arrays:
             continue
         known.add(job_id)
         found = _Execution(state=state, exit_code=exit_code, node=node, submit=submit)
