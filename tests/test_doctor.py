@@ -271,6 +271,45 @@ def test_gpus_are_those_asked_for_and_have_a_driver(
     assert words in found.found
 
 
+@pytest.mark.parametrize(
+    ("given", "tool", "result", "words"),
+    [
+        ("", GPU, "warn", "no GPU variable set; 1 GPUs are seen, asked: 1"),
+        ("", NO_DRIVER, "fail", "nvidia-smi -L: NVIDIA-SMI has failed: no driver"),
+        ("GPU-1", GPU, "ok", "CUDA_VISIBLE_DEVICES=GPU-1; GPU 0: Some Card (UUID: 1)"),
+        ("GPU-1,GPU-2", GPU, "fail", "asked: 1"),
+    ],
+)
+def test_pbs_without_its_hook_leaves_every_gpu_to_see(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    tool: str,
+    result: str,
+    words: str,
+) -> None:
+    (tmp_path / "nvidia-smi").write_text(tool)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    asked = profile(scheduler="pbs", gpus=1)
+    found = probe.check_gpus(asked, {"CUDA_VISIBLE_DEVICES": given})
+    assert found.result == result
+    assert words in found.found
+
+
+def test_a_node_tells_which_job_and_task_it_was_seen_in() -> None:
+    array = {"PBS_JOBID": "201[3].head", "PBS_ARRAY_ID": "201[].head", "PBS_ARRAY_INDEX": "3"}
+    assert probe.check_job(array).found == "pbs job 201[], task 3"
+    plain = probe.check_job({"SLURM_JOB_ID": "9"})
+    assert (plain.result, plain.found) == (Result.OK, "slurm job 9")
+
+
+def test_a_container_that_hides_the_job_is_told() -> None:
+    found = probe.check_job({"APPTAINER_CONTAINER": "/images/ours.sif"})
+    assert found.result is Result.WARN
+    assert "hand them on" in found.advice
+
+
 def test_a_job_outside_of_its_container_is_found() -> None:
     assert probe.check_container({}).result is Result.FAIL
     inside = probe.check_container({"APPTAINER_CONTAINER": "/images/ours.sif"})

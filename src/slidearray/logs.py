@@ -12,6 +12,8 @@ from slidearray.core.events import restarts
 from slidearray.core.ids import printable
 from slidearray.core.queue import TaskState, TaskWord
 from slidearray.errors import RunError
+from slidearray.schedulers.dialect import queue_dialect_for
+from slidearray.storage.configs import run_profile
 from slidearray.storage.journal import read_attempt_journal, submitted_jobs
 from slidearray.storage.lock import lock_is_live
 from slidearray.storage.plan_files import read_rejected
@@ -43,14 +45,8 @@ class FoundLog:
     slot: int | None  # None: the job that goes on behind the slots
     task: int  # of its job
     job: SubmittedJob | None  # None: run here, without a scheduler
+    job_name: str = ""  # the job as the scheduler's commands take it, with its task in an array
     notes: tuple[str, ...] = ()  # what else the name that was asked for could mean
-
-    @property
-    def job_name(self) -> str:
-        """The job as the scheduler's commands take it: ``12_3`` in an array, ``12`` else."""
-        if self.job is None:
-            return ""
-        return f"{self.job.job_id}_{self.task}" if self.job.array else self.job.job_id
 
 
 def find_log(run: RunDir, what: str, *, attempt: int | None = None) -> FoundLog:
@@ -118,9 +114,11 @@ def _advance_logs(run: RunDir, journals: list[AttemptJournal]) -> list[FoundLog]
             attempt=journal.number,
             slot=None,
             task=0,
-            job=next((job for job in submitted_jobs(journal) if job.split is None), None),
+            job=job,
+            job_name=_job_name(run, job, 0),
         )
         for journal in journals
+        for job in [next((each for each in submitted_jobs(journal) if each.split is None), None)]
         if journal.intent and journal.intent.advance
     ]
 
@@ -136,8 +134,17 @@ def _found(
         slot=slot,
         task=task,
         job=jobs.get(index),
+        job_name=_job_name(run, jobs.get(index), task),
         notes=notes,
     )
+
+
+def _job_name(run: RunDir, job: SubmittedJob | None, task: int) -> str:
+    if job is None:
+        return ""
+    if not job.array:
+        return job.job_id
+    return queue_dialect_for(run_profile(run)).task_id(job.job_id, task)
 
 
 def _named(log: FoundLog) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidearray.errors import SlidearrayError
-from slidearray.schedulers.cluster_fit import Problem, described, problems
+from slidearray.schedulers.cluster import Problem
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.schedulers.environment import with_defaults
 from slidearray.schedulers.limits import ControlGroups, limits_here
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from slidearray.core.profile import Profile
-    from slidearray.schedulers.cluster import Cluster, Partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +74,14 @@ def check_profile(
         return _report_here(profile, files)
     queue = Queue(profile)
     cluster = queue.survey()
-    found = [*problems(with_defaults(profile, os.environ), cluster), *files]
+    asked = with_defaults(profile, os.environ)
     return ProfileReport(
         profile=profile.name,
         scheduler=profile.scheduler,
         where=f"cluster {cluster.name} ({profile.scheduler} {cluster.version})",
-        problems=tuple(found),
-        warnings=tuple(_rehearsed(queue, script)) + tuple(_unchecked(cluster)),
-        offers=tuple(_offers(cluster, queue.limits_from(cluster).max_submit)),
+        problems=(*cluster.problems(asked), *files),
+        warnings=(*_rehearsed(queue, script), *cluster.unchecked()),
+        offers=tuple(cluster.offers(asked)),
     )
 
 
@@ -142,49 +141,3 @@ def _rehearsed(queue: Queue, script: Callable[[Path], str]) -> Iterator[str]:
             return
         if words := queue.rehearse(path):
             yield f"the scheduler would refuse a job now: {words}"
-
-
-def _unchecked(cluster: Cluster) -> Iterator[str]:
-    if cluster.associations is None:
-        yield "account and qos are not checked: the accounting (sacctmgr) does not answer"
-
-
-def _offers(cluster: Cluster, max_submit: int | None) -> Iterator[tuple[str, str]]:
-    """What the keys of a profile could be."""
-    for partition in cluster.partitions:
-        yield "partition", _partition_text(partition, cluster)
-    for account in cluster.associations or ():
-        default = " (default)" if account.default else ""
-        where = f" in {account.partition}" if account.partition else ""
-        qos = f", qos {', '.join(account.qos)}" if account.qos else ""
-        yield "account", f"{account.account}{default}{where}{qos}"
-    if features := {feature for node in cluster.nodes for feature in node.features}:
-        yield "constraint", ", ".join(sorted(features))
-    if cluster.reservations:
-        yield "reservation", ", ".join(cluster.reservations)
-    sizes = [each for each in (cluster.max_array_size, cluster.max_array_tasks) if each is not None]
-    if sizes:
-        yield "max_array_size", f"auto is {min(sizes)} here"
-    if max_submit is not None:
-        yield "shards.max_tasks", f"up to {max_submit} (of the config): so many may be queued"
-
-
-def _partition_text(partition: Partition, cluster: Cluster) -> str:
-    nodes = cluster.nodes_of([partition])
-    kinds: dict[str, int] = {}
-    for node in nodes:
-        kinds[described(node)] = kinds.get(described(node), 0) + 1
-    limit = (
-        "no limit" if partition.max_time_s is None else f"at most {_hours(partition.max_time_s)}"
-    )
-    marks = [
-        *(["default"] if partition.default else []),
-        *([partition.state] if partition.state != "UP" else []),
-        limit,
-        *(f"{count} nodes of {kind}" for kind, count in kinds.items()),
-    ]
-    return f"{partition.name}: {'; '.join(marks)}"
-
-
-def _hours(seconds: int) -> str:
-    return f"{seconds // 3600}:{seconds % 3600 // 60:02d} h"

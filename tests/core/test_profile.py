@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from slidearray.core import pbs_directives
 from slidearray.core.container import Container
-from slidearray.core.directives import REFUSED
-from slidearray.core.profile import SCHEDULER_KEYS, AdvanceJob, Mail, Profile, parse_profile
+from slidearray.core.profile import AdvanceJob, Mail, Profile, parse_profile
+from slidearray.core.scheduler_keys import COUNTERPARTS, KEYS_OF, SCHEDULER_KEYS
 from slidearray.core.shapes import Shape
+from slidearray.core.slurm_directives import REFUSED
 from slidearray.errors import ProfileError
 from slidearray.storage.builtin import builtin_dir
 from slidearray.storage.configs import load_profile
@@ -142,7 +144,7 @@ def test_usual_setup_lines_are_accepted(line: str) -> None:
         ("cpus_per_task", 0),
         ("setup", "module load x"),
         ("setup", [1]),
-        ("scheduler", "pbs"),
+        ("scheduler", "lsf"),
         ("scheduler", "SLURM"),
         ("version", 0),
         ("qos", "a;b"),
@@ -179,9 +181,7 @@ def test_a_bad_value_is_named_by_its_key(key: str, value: object) -> None:
     assert "; accepted: " in line
 
 
-@pytest.mark.parametrize(
-    "key", ["scratch", "workers_per_task", "pbs_resources", "project", "group", "queue"]
-)
+@pytest.mark.parametrize("key", ["scratch", "workers_per_task"])
 def test_a_key_of_another_version_is_refused_as_such(key: str) -> None:
     assert faults({**LEAST, key: 1}) == [f"p.yaml: {key}: not in this version"]
 
@@ -193,6 +193,58 @@ def test_what_a_local_profile_cannot_use_is_refused() -> None:
         "directives, gpu_directive, max_array_size, mail, advance_job, environment: "
         "scheduler local has none; remove it"
     )
+
+
+PBS: dict[str, object] = {
+    **{key: value for key, value in FULL.items() if key not in {*COUNTERPARTS["pbs"], "qos"}},
+    "scheduler": "pbs",
+    "queue": "gpu",
+    "project": "ab12",
+    "group": "lab",
+    "constraint": "gpu_type=a100",
+    "gpus": 2,
+    "pbs_resources": "flat",
+    "directives": ["-l filesystems=home:eagle"],
+    "advance_job": {"queue": "small", "directives": ["-p 1"]},
+}
+
+
+def test_what_a_pbs_profile_can_use_is_accepted() -> None:
+    assert {*KEYS_OF["pbs"]} <= PBS.keys()
+    profile = parse_profile(PBS, source="p.yaml", name="p")
+    assert parse_profile(profile.to_json(), source="run.json", name="other") == profile
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "key"),
+    [
+        (scheduler, key)
+        for scheduler in ("slurm", "pbs")
+        for key in SCHEDULER_KEYS
+        if key not in KEYS_OF[scheduler]
+    ],
+)
+def test_a_key_of_another_scheduler_is_refused_by_name(scheduler: str, key: str) -> None:
+    other, ours = (PBS, FULL) if scheduler == "slurm" else (FULL, PBS)
+    (line,) = faults({**ours, key: other[key]})
+    reason = COUNTERPARTS[scheduler].get(key, f"scheduler {scheduler} has none; remove it")
+    assert line == f"p.yaml: {key}: {reason}"
+    if key in AdvanceJob.model_fields:
+        (line,) = faults({**ours, "advance_job": {key: other[key]}})
+        assert line == f"p.yaml: advance_job.{key}: {reason}"
+
+
+def test_all_keys_of_another_scheduler_are_named_at_once() -> None:
+    (line,) = faults({**PBS, "qos": "high", "partition": "cpu", "exclude": "n7"})
+    assert line == (
+        "p.yaml: partition: scheduler pbs calls it queue; exclude: PBS cannot leave out nodes by "
+        "name; let queue or constraint name a kind; qos: scheduler pbs has none; remove it"
+    )
+
+
+def test_a_scheduler_that_is_none_is_the_only_fault() -> None:
+    (line,) = faults({**PBS, "scheduler": "qsub"})
+    assert line.startswith("p.yaml: scheduler: found 'qsub'; accepted: slurm, pbs or local")
 
 
 def test_what_a_local_profile_can_use_is_accepted() -> None:
@@ -224,33 +276,48 @@ def test_the_reference_has_a_row_for_every_key_and_names_every_refused_option() 
     assert [name for name in REFUSED if not re.search(rf"\b{name}\b", spoken)] == []
 
 
+def test_the_reference_names_what_qsub_is_not_told() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    options = {*re.findall(r"`-(\w)[ =`]", text)}
+    assert {*pbs_directives.REFUSED} <= options
+    assert options >= pbs_directives.PASSED
+    assert {*pbs_directives.REFUSED_RESOURCES} <= {*re.findall(r"`(\w+)`", text)}
+
+
 def test_the_examples_of_the_reference_are_valid(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", REFERENCE.read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) >= 5
-    for block in blocks:
-        file = tmp_path / "example.yaml"
-        file.write_text(block, encoding="utf-8")
-        example = read_yaml(file)
-        assert isinstance(example, dict)
-        parse_profile({**LEAST, **example}, source="example", name="p")
+    found = 0
+    for section in REFERENCE.read_text(encoding="utf-8").split("\n## "):
+        scheduler = "pbs" if "on PBS" in section.splitlines()[0] else "slurm"
+        for block in re.findall(r"^```yaml\n(.*?)^```", section, re.M | re.S):
+            file = tmp_path / "example.yaml"
+            file.write_text(block, encoding="utf-8")
+            example = read_yaml(file)
+            assert isinstance(example, dict)
+            raw = {**LEAST, "scheduler": scheduler, **example}
+            parse_profile(raw, source="example", name="p")
+            found += 1
+    assert found >= 7
 
 
-def test_the_profile_to_copy_shows_every_key() -> None:
-    path = builtin_dir("cluster_profiles") / "slurm-cpu.yaml"
+@pytest.mark.parametrize("scheduler", ["slurm", "pbs"])
+def test_the_profile_to_copy_shows_every_key(scheduler: str) -> None:
+    path = builtin_dir("cluster_profiles") / f"{scheduler}-cpu.yaml"
     raw = read_yaml(path)
     assert isinstance(raw, dict)
-    untold = {"name", "gpus", "gpu_directive"}  # slurm-gpu.yaml shows the last two
+    foreign = {*SCHEDULER_KEYS} - {*KEYS_OF[scheduler]}
+    untold = {"name", "gpus", "gpu_directive"} | foreign  # -gpu.yaml shows those of GPUs
     assert {*raw} == Profile.model_fields.keys() - untold
-    assert {*raw["advance_job"]} == AdvanceJob.model_fields.keys()
+    assert {*raw["advance_job"]} == AdvanceJob.model_fields.keys() - foreign
 
 
-def test_null_says_nothing_in_the_profile_to_copy() -> None:
-    path = builtin_dir("cluster_profiles") / "slurm-cpu.yaml"
-    profile = parse_profile(read_yaml(path), source=str(path), name="slurm-cpu")
+@pytest.mark.parametrize("scheduler", ["slurm", "pbs"])
+def test_null_says_nothing_in_the_profile_to_copy(scheduler: str) -> None:
+    path = builtin_dir("cluster_profiles") / f"{scheduler}-cpu.yaml"
+    profile = parse_profile(read_yaml(path), source=str(path), name="cpu")
     assert profile.given(SCHEDULER_KEYS) == []
 
 
-@pytest.mark.parametrize("name", ["local", "slurm-cpu", "slurm-gpu"])
+@pytest.mark.parametrize("name", ["local", "slurm-cpu", "slurm-gpu", "pbs-cpu", "pbs-gpu"])
 def test_the_profiles_that_come_with_slidearray_are_valid(name: str) -> None:
     path = builtin_dir("cluster_profiles") / f"{name}.yaml"
     profile = parse_profile(read_yaml(path), source=str(path), name=name)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.sbatch_reading import sbatch_reads
 
-from slidearray.core.rendering import log_path, render, sbatch_value, template_names
+from slidearray.core.rendering import render, sbatch_path, sbatch_value, template_names
 from slidearray.core.shapes import Shape
 from slidearray.errors import TemplateError
 from slidearray.storage.configs import load_profile
@@ -32,7 +32,7 @@ def test_words_that_sbatch_wipes_are_kept(text: str) -> None:
     ("path", "written"), [("/a/b.log", "/a/b.log"), ("/100%/%a", "/100%%/%%a"), ("%%", "%%%%")]
 )
 def test_slurm_takes_no_percent_sign_of_a_path_for_a_pattern(path: str, written: str) -> None:
-    assert log_path(path) == written
+    assert sbatch_path(path) == written
 
 
 @given(st.lists(LEGAL | SPECIAL, min_size=1))

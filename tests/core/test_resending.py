@@ -156,6 +156,22 @@ def test_memory_grows_up_to_what_one_task_may_have_and_then_the_slide_is_listed(
     assert resend("a", timeout, retry=capped, include=NOTHING, by_hand=False)
 
 
+def test_walltime_grows_up_to_what_one_task_may_have_and_then_the_slide_is_listed() -> None:
+    v = replace(failure_of(F.TIMEOUT), alone=True)
+    assert v.shape is not None
+    capped = replace(RETRY, max_walltime_s=v.shape.walltime_s + 1)
+    sent = resend("a", v, retry=capped, include=NOTHING, by_hand=False)
+    assert sent is not None
+    assert sent.shape.walltime_s == v.shape.walltime_s + 1
+    at_most = replace(v, shape=sent.shape)
+    assert resend("a", at_most, retry=capped, include=NOTHING, by_hand=True) is None
+    assert (
+        spent(at_most, capped)
+        == f"it had {sent.shape.walltime}, and {sent.shape.walltime} is the most"
+    )
+    assert resend("a", replace(at_most, alone=False), retry=capped, include=NOTHING, by_hand=False)
+
+
 def test_a_slide_says_why_it_is_out_of_attempts() -> None:
     assert spent(failure_of(F.WORKER_ERROR, charged=2), RETRY) == ""
     assert spent(failure_of(F.WORKER_ERROR, charged=3), RETRY) == "all 3 attempts are used up"

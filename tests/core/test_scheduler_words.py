@@ -171,6 +171,53 @@ def test_a_slot_that_was_requeued_is_judged_by_its_newest_execution() -> None:
     assert classes(slot(HIT, whole, outcome=ended(0, restarts=1))) == ["done"] * 3
 
 
+def counted_on(node: str, restarts: int = 0) -> Event:
+    """As a worker begins that counted records, because its scheduler tells no number."""
+    return said("started", restarts=restarts, restarts_counted=True, node=node)
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "silent"),
+    [
+        ("n2", None, True),  # another node: what ran there wrote nothing
+        ("n2.domain", 1, True),
+        ("n1", 78, True),  # the worker writes of such an end
+        ("n1", 127, True),
+        ("n1", 137, False),  # the run that was silent was an earlier one
+        ("N1.domain", 0, False),
+        ("", 1, False),
+    ],
+)
+def test_where_requeues_are_counted_node_and_end_tell_whose_end_it_is(
+    node: str, code: int | None, silent: bool
+) -> None:
+    hit = [counted_on("n1"), *HIT[1:]]
+    end = ended(code, restarts=1, node=node)
+    assert slot(hit, outcome=end).facts.silent is silent
+    assert not slot(hit, outcome=ended(code, node=node)).facts.silent  # nothing was requeued
+
+
+def test_a_run_that_its_node_refused_does_not_hide_what_ended_the_next() -> None:
+    hit = [counted_on("n2"), *HIT[1:]]
+    oom = ended(None, F.OUT_OF_MEMORY, restarts=1, node="n2")
+    assert classes(slot(hit, outcome=oom)) == ["done", "out_of_memory", "not_started"]
+
+
+def test_an_end_on_another_node_is_not_charged_to_the_slide_of_an_earlier_execution() -> None:
+    hit = [counted_on("n1"), *HIT[1:]]
+    oom = ended(None, F.OUT_OF_MEMORY, restarts=1, node="n2")
+    assert classes(slot(hit, outcome=oom))[1:] == ["setup_failed"] * 2
+    failed = [counted_on("n1"), said("setup_failed"), said("finished", exit_code=78)]
+    assert not slot(failed, outcome=ended(78, restarts=1, node="n1")).facts.silent
+
+
+def test_counted_requeues_that_all_wrote_are_judged_by_the_newest() -> None:
+    hit = [counted_on("n1"), *HIT[1:]]
+    again = [counted_on("n2", 1), said("slide_started", "behind")]
+    oom = ended(None, F.OUT_OF_MEMORY, restarts=1, node="elsewhere")
+    assert classes(slot(hit, again, outcome=oom)) == ["done", "lost", "out_of_memory"]
+
+
 def test_completed_without_a_record_of_the_newest_execution_is_lost() -> None:
     assert classes(slot(HIT, outcome=ended(0, restarts=1))) == ["done", "lost", "lost"]
 

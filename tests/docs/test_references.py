@@ -6,61 +6,27 @@ import argparse
 import re
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import yaml
+from tests.docs.pages import REFERENCE, ROOT, blocks, chapters, plain, rows_of, spans
 
 from slidearray.cli.main import build_parser
 from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
 from slidearray.core.config import Config, parse_config
 from slidearray.core.exits import ExitCode
 from slidearray.core.schema import Section
-from slidearray.storage.configs import load_profile
 from slidearray.storage.yamls import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pydantic.fields import FieldInfo
 
-ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT / "docs" / "reference"
 TOP_LEVEL = "Top level"
 PROGRAM = "slidearray "
-
-Rows = list[list[str]]
-
-
-def chapters(page: str) -> dict[str, str]:
-    """The text under each second-level heading of a page."""
-    text = (REFERENCE / page).read_text(encoding="utf-8")
-    found = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
-    titles = found[1::2]
-    assert len(titles) == len(set(titles))
-    return dict(zip(titles, found[2::2], strict=True))
-
-
-def rows_of(chapter: str) -> Rows:
-    """The rows of a chapter's one table, without its head."""
-    lines = [line for line in chapter.splitlines() if line.startswith("|")]
-    # A `|` in a cell is written `\|`.
-    rows = [
-        [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for line in lines
-    ]
-    assert all(len(row) == len(rows[0]) for row in rows), chapter
-    return rows[2:]
-
-
-def spans(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def plain(cell: str) -> str:
-    return cell.replace("`", "")
-
 
 # slidearray.yaml
 
@@ -107,8 +73,7 @@ def test_the_config_page_says_what_is_the_default_and_what_is_accepted(title: st
 
 
 def examples() -> list[str]:
-    text = (REFERENCE / "config.md").read_text(encoding="utf-8")
-    return re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return blocks(REFERENCE / "config.md", "yaml")
 
 
 def test_the_examples_of_the_config_page_are_read_and_show_every_key(tmp_path: Path) -> None:
@@ -219,9 +184,7 @@ def test_commands_of_job_scripts_stand_in_one_paragraph_with_what_they_need() ->
 
 def typed_commands(page: Path) -> list[str]:
     """The slidearray commands of a page's shell examples."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    lines = [line.strip() for block in blocks(page, "bash") for line in block.splitlines()]
     return [line for line in lines if line.startswith(PROGRAM)]
 
 
@@ -245,18 +208,11 @@ def test_the_index_of_the_documentation_names_every_page() -> None:
     assert sorted(linked) == sorted(pages)
 
 
-def test_the_tutorial_shows_commands() -> None:
-    shown = {line.split()[1] for page, line in TYPED if page.name == "slurm.md"}
+@pytest.mark.parametrize("page", ["slurm.md", "pbs.md"])
+def test_a_tutorial_shows_the_commands(page: str) -> None:
+    shown = {line.split()[1] for path, line in TYPED if path.name == page}
     assert shown >= {"init", "manifest", "profile", "doctor", "plan", "submit", "status", "logs"}
-    assert shown >= {"resubmit", "efficiency", "reduce", "verify"}
-
-
-def test_the_profile_keys_of_the_tutorial_are_known(tmp_path: Path) -> None:
-    page = ROOT / "docs" / "tutorial" / "slurm.md"
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    path = tmp_path / "our-cluster.yaml"
-    path.write_text(f"version: 1\nscheduler: slurm\n{block}", encoding="utf-8")
-    assert load_profile(str(path), project=tmp_path).partition == "main"
+    assert shown >= {"cancel", "resubmit", "efficiency", "reduce", "verify"}
 
 
 # Exit codes and failure classes

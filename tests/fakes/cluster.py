@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+from tests.fakes.programs import FakePrograms
 
 PROGRAMS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr")
 
 
-class FakeSlurm:
+class FakeSlurm(FakePrograms):
     """Programs first on PATH, and their state."""
 
     def __init__(self, folder: Path) -> None:
-        self.programs, self.state = folder / "bin", folder / "state"
-        self.programs.mkdir(parents=True)
-        self.state.mkdir()
         source = Path(__file__).with_name("slurm.py").read_text()
-        for name in PROGRAMS:
-            program = self.programs / name
-            program.write_text(f"#!{sys.executable} -I\n{source}")
-            program.chmod(0o755)
+        super().__init__(folder, programs=PROGRAMS, text=source)
         (self.state / "jobs.json").write_text("{}")
         self.accounting("works")
         self.answers("config", "MinJobAge = 300 sec\nMaxArraySize = 1001\n")
         self.on_cluster("")
-
-    def put_on_path(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make them the ones that are found."""
-        monkeypatch.setenv("PATH", f"{self.programs}:{os.environ['PATH']}")
-
-    def fails(self, program: str, *faults: dict[str, Any]) -> None:
-        """The next calls of a program go wrong, one fault each; an empty one works as ever.
-
-        ``before`` and ``behind`` are printed around the answer, ``stderr`` beside it; ``works:
-        False`` does nothing of what was asked; ``hangs`` never ends; ``code`` is the exit code.
-        """
-        (self.state / f"faults-{program}.json").write_text(json.dumps(faults))
 
     def accounting(self, mode: str) -> None:
         """``works``, ``off``, ``lags`` (all runs), or is ``silent`` on every job."""
@@ -83,19 +62,3 @@ class FakeSlurm:
         else:
             del jobs[job_id]["tasks"][str(task)]
         (self.state / "jobs.json").write_text(json.dumps(jobs))
-
-    def calls(self, program: str) -> list[list[str]]:
-        """Arguments of every call of a program so far, its name first."""
-        return [call["argv"] for call in self._log() if call["argv"][0] == program]
-
-    def environments(self, program: str) -> list[dict[str, str]]:
-        """What each call of a program had in its environment."""
-        return [call["env"] for call in self._log() if call["argv"][0] == program]
-
-    def descriptors(self, program: str) -> list[list[int]]:
-        """What each call of a program had open."""
-        return [call["fds"] for call in self._log() if call["argv"][0] == program]
-
-    def _log(self) -> list[dict[str, Any]]:
-        log = self.state / "calls.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

@@ -65,12 +65,47 @@ EVERYTHING: dict[str, object] = {
     "python": None,
 }
 
+#: The same cluster under PBS.
+PBS: dict[str, object] = {
+    **{key: value for key, value in CLUSTER.items() if key != "partition"},
+    "scheduler": "pbs",
+    "queue": "cpu",
+}
+PBS_EVERYTHING: dict[str, object] = {
+    **{key: EVERYTHING[key] for key in ("environment", "setup", "container", "python")},
+    **{key: value for key, value in PBS.items() if key not in {"setup", "python"}},
+    "queue": "gpu",
+    "project": "ab12",
+    "group": "lab",
+    "constraint": "gpu_type=a100:net=ib",
+    "gpus": 2,
+    "pbs_resources": "flat",
+    "directives": ["-l filesystems=home:eagle", "-p -100"],
+    "mail": {"to": "me@example.org", "on": ["END", "FAIL"]},
+    "advance_job": {
+        "queue": "small",
+        "constraint": "arch=zen3",
+        "walltime": "00:30:00",
+        "cpus_per_task": 2,
+        "memory": "8G",
+        "directives": ["-l filesystems=home:eagle"],
+    },
+}
+CLUSTERS = {
+    "slurm": CLUSTER,
+    "pbs": PBS,
+    "local": {key: CLUSTER[key] for key in ("version", "walltime", "cpus_per_task", "memory")}
+    | {"scheduler": "local"},
+}
+#: What tells a script its number within the array.
+TASK_VARIABLE = {"slurm": "SLURM_ARRAY_TASK_ID", "pbs": "PBS_ARRAY_INDEX", "local": "UNUSED"}
+
 LOCAL = load_profile("local", project=Path("/nowhere"))
 
 
-def profile(**keys: object) -> Profile:
+def profile(scheduler: str = "slurm", **keys: object) -> Profile:
     """The cluster's profile, with some keys changed."""
-    return parse_profile({**CLUSTER, **keys}, source="p.yaml", name="p")
+    return parse_profile({**CLUSTERS[scheduler], **keys}, source="p.yaml", name="p")
 
 
 def run_in(root: Path) -> RunDir:
@@ -110,6 +145,36 @@ def run_script(
         text=True,
         check=False,
     )
+
+
+def run_task(
+    ours: Profile, text: str, home: Path, *, task: int | None = 0, root: Path | None = None
+) -> tuple[int, str]:
+    """Run a task's script from `home`: its exit code, and what the log of that task gets.
+
+    Parameters
+    ----------
+    ours
+        The profile.
+    text
+        The script of the first attempt's split 0.
+    home
+        Where it runs; also the home of its user.
+    task
+        Number within the array; None: not told.
+    root
+        The project; `home` when it is None.
+    """
+    logs = run_in(root or home).attempt(1).logs_dir(0)
+    logs.mkdir(parents=True, exist_ok=True)
+    told = {} if task is None else {TASK_VARIABLE[ours.scheduler]: str(task)}
+    arguments = [] if task is None else [str(task)]
+    done = run_script(text, home, arguments=arguments, **told)
+    printed = done.stdout + done.stderr
+    if ours.scheduler == "pbs" and task is not None:  # its scripts write their logs themselves
+        assert printed == ""
+        printed = (logs / f"{task}.log").read_text(encoding="utf-8")
+    return done.returncode, printed
 
 
 def program(path: Path, text: str) -> Path:

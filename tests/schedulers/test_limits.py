@@ -144,6 +144,14 @@ def test_the_groups_of_a_slurm_task_are_read_as_they_were_found(tmp_path: Path, 
     assert ControlGroups(proc).oom_kills() == 1
 
 
+def test_the_groups_of_a_pbs_job_come_before_its_one_variable(tmp_path: Path, proc: Path) -> None:
+    # PBS tells the CPUs and nothing of the memory; where its cgroups hook runs, the group does.
+    assert limits(proc, NCPUS="8", PBS_JOBID="201[3].pbshost") == (8, None)
+    groups = legacy(tmp_path, proc, "/pbs_jobs.service/jobid/201[3].pbshost")
+    (groups["memory"] / "memory.limit_in_bytes").write_text(str(4 * 2**30))
+    assert limits(proc, affinity=4, NCPUS="8") == (4, 4096)
+
+
 def test_this_machine_can_be_asked() -> None:
     groups = ControlGroups()
     assert groups.oom_kills() >= 0

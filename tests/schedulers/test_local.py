@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def task(folder: Path, slot: int, script: str, *, walltime_s: int = 60) -> LocalTask:
+def task(
+    folder: Path, slot: int, script: str, *, walltime_s: int = 60, kill_wait_s: float = 30
+) -> LocalTask:
     path = folder / f"slot {slot}.sh"
     path.write_text(f"#!/bin/bash\ncd -- {str(folder)!r}\n{textwrap.dedent(script)}\n")
     return LocalTask(
@@ -29,6 +31,7 @@ def task(folder: Path, slot: int, script: str, *, walltime_s: int = 60) -> Local
         arguments=(str(slot),),
         environment=clean_environment(os.environ),
         walltime_s=walltime_s,
+        kill_wait_s=kill_wait_s,
         log=folder / f"{slot}.log",
     )
 
@@ -89,6 +92,32 @@ def test_at_the_walltime_the_whole_group_gets_term_and_the_slot_counts_as_timed_
     assert sorted((tmp_path / "told").read_text().split()) == ["child", "parent"]
 
 
+def test_a_process_in_a_group_of_its_own_gets_term_too(tmp_path: Path) -> None:
+    # `timeout` makes such a group; PBS and SLURM find what is in it all the same.
+    script = """
+    trap 'wait; exit 75' TERM
+    timeout 1000 bash -c 'trap "touch told; exit" TERM; while :; do read -t 0.05 </dev/zero; done' &
+    while :; do wait; done
+    """
+    outcomes([task(tmp_path, 0, script, walltime_s=1)])
+    assert (tmp_path / "told").exists()
+
+
+def test_what_does_not_listen_to_term_is_killed_as_soon_as_its_scheduler_would(
+    tmp_path: Path,
+) -> None:
+    script = """
+    trap 'touch told' TERM
+    sleep 1000 & echo $! > pid
+    while :; do read -t 0.05 < /dev/zero; done
+    """
+    slots = [task(tmp_path, 0, script, walltime_s=1, kill_wait_s=0.5)]
+    (outcome,) = outcomes(slots).values()
+    assert outcome == SlotOutcome(exit_code=-signal.SIGKILL, ended_by=FailureClass.TIMEOUT)
+    assert (tmp_path / "told").exists()
+    assert not running(int((tmp_path / "pid").read_text()))
+
+
 def test_what_a_script_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     outcomes([task(tmp_path, 0, "sleep 1000 & echo $! > pid")])
     pid = int((tmp_path / "pid").read_text())
@@ -129,6 +158,7 @@ def test_an_enclosing_job_leaves_no_trace_in_a_slots_environment() -> None:
         "SLURM_JOB_ID": "7",
         "SBATCH_ARRAY_INX": "0-9",
         "PBS_JOBID": "8",
+        "PBS_O_HOST": "login",
         "SUBMITIT_EXECUTOR": "slurm",
         "SLURM_CONF": "/etc/slurm.conf",
         "CUDA_VISIBLE_DEVICES": "1",

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.schedulers.job_scripts import (
-    CLUSTER,
     LOCAL,
+    TASK_VARIABLE,
     array_job,
     profile,
     program,
     run_script,
+    run_task,
     script,
 )
 
-from slidearray.core.profile import parse_profile
 from slidearray.errors import RunError
 from slidearray.submitter.scripts import probe_script
 
@@ -44,6 +44,8 @@ conda() {
 }
 """
 
+EVERYWHERE = pytest.mark.parametrize("scheduler", ["slurm", "pbs", "local"])
+
 SHOW_ENVIRONMENT = '#!/bin/sh\nprintf "%s\\n" "$VIRTUAL_ENV" "$CONDA_DEFAULT_ENV" "$MARK" "$0"\n'
 
 
@@ -57,35 +59,41 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_function_of_the_login_profile_works_in_setup(home: Path) -> None:
-    ours = profile(setup=["module load cuda/12", "module load python"], python="echo")
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[:2] == [
-        "loaded cuda/12, before: ",
-        "loaded python, before: :cuda/12",
-    ]
+@EVERYWHERE
+def test_a_function_of_the_login_profile_works_in_setup(home: Path, scheduler: str) -> None:
+    setup = ["module load cuda/12", "module load python"]
+    ours = profile(scheduler, setup=setup, python="echo")
+    code, printed = run_task(ours, script(ours, root=home), home)
+    first, second, command = printed.splitlines()
+    assert (code, first) == (0, "loaded cuda/12, before: ")
+    assert second == "loaded python, before: :cuda/12"
+    assert "slidearray" in command
 
 
+@EVERYWHERE
 @pytest.mark.parametrize("line", ["module load broken", "exit_with_failure", "cd /not/there"])
-def test_a_setup_line_that_fails_ends_with_its_own_exit_code(home: Path, line: str) -> None:
-    ours = profile(setup=["true", line, "echo went on"], python="echo")
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    assert (done.returncode, done.stdout.count("went on")) == (78, 0)
+def test_a_setup_line_that_fails_ends_with_its_own_exit_code(
+    home: Path, line: str, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=["true", line, "echo went on"], python="echo")
+    code, printed = run_task(ours, script(ours, root=home), home)
+    assert (code, printed.count("went on")) == (78, 0)
 
 
-def test_a_virtual_environment_is_activated(home: Path) -> None:
+@EVERYWHERE
+def test_a_virtual_environment_is_activated(home: Path, scheduler: str) -> None:
     bin_dir = home / ".venv" / "bin"
     bin_dir.mkdir(parents=True)
     activate = f'VIRTUAL_ENV={home}/.venv\nexport VIRTUAL_ENV\nPATH="$VIRTUAL_ENV/bin:$PATH"\n'
     (bin_dir / "activate").write_text(activate, encoding="utf-8")
     program(bin_dir / "python", SHOW_ENVIRONMENT)
-    ours = profile(setup=["source .venv/bin/activate"], python="python")
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    assert done.stdout.splitlines() == [f"{home}/.venv", "", "", str(bin_dir / "python")]
+    ours = profile(scheduler, setup=["source .venv/bin/activate"], python="python")
+    _, printed = run_task(ours, script(ours, root=home), home)
+    assert printed.splitlines() == [f"{home}/.venv", "", "", str(bin_dir / "python")]
 
 
-def test_a_conda_environment_is_activated(home: Path) -> None:
+@EVERYWHERE
+def test_a_conda_environment_is_activated(home: Path, scheduler: str) -> None:
     conda = home / "conda"
     for folder in ("bin", "etc/profile.d", "envs/slides/bin"):
         (conda / folder).mkdir(parents=True)
@@ -95,29 +103,26 @@ def test_a_conda_environment_is_activated(home: Path) -> None:
     )
     python = program(conda / "envs" / "slides" / "bin" / "python", SHOW_ENVIRONMENT)
     ours = profile(
+        scheduler,
         setup=['source "$(conda info --base)/etc/profile.d/conda.sh"', "conda activate slides"],
         python="python",
     )
     (home / "bin" / "conda").symlink_to(conda / "bin" / "conda")
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    assert done.stdout.splitlines() == ["", "slides", "", str(python)]
+    _, printed = run_task(ours, script(ours, root=home), home)
+    assert printed.splitlines() == ["", "slides", "", str(python)]
 
 
-@pytest.mark.parametrize("scheduler", ["slurm", "local"])
+@EVERYWHERE
 def test_the_warning_signal_does_not_end_the_setup(home: Path, scheduler: str) -> None:
-    signalled = {**CLUSTER, "setup": ["kill -USR1 $$"], "scheduler": scheduler, "python": "echo"}
-    if scheduler == "local":
-        signalled |= {"partition": None, "account": None}
-    ours = parse_profile(signalled, source="p.yaml", name="p")
-    text = script(ours, root=home)
-    done = run_script(text, home, arguments=("0",), SLURM_ARRAY_TASK_ID="0")
-    assert done.returncode == 0
-    assert "slidearray" in done.stdout
+    ours = profile(scheduler, setup=["kill -USR1 $$"], python="echo")
+    code, printed = run_task(ours, script(ours, root=home), home)
+    assert code == 0
+    assert "slidearray" in printed
 
 
 FAKE_APPTAINER = """#!/bin/sh
 echo "pid $$"
-env | grep -E '^(APPTAINER|SINGULARITY|SLURM)_' | sort
+env | grep -E '^(APPTAINER|SINGULARITY|SLURM|PBS)_' | sort
 printf "%s\\n" "$@"
 """
 
@@ -132,16 +137,15 @@ CONTAINER = {"image": "x y.sif", "binds": ["/data"], "options": ["--nv"]}
 
 
 @pytest.mark.usefixtures("apptainer")
-@pytest.mark.parametrize("scheduler", ["slurm", "local"])
+@EVERYWHERE
 def test_the_worker_replaces_the_shell_inside_the_container(home: Path, scheduler: str) -> None:
-    raw = {**CLUSTER, "container": CONTAINER, "setup": ["echo pid $$"], "python": None}
-    raw |= {"scheduler": scheduler, "partition": None, "account": None}
-    ours = parse_profile(raw, source="p.yaml", name="p")
+    ours = profile(scheduler, container=CONTAINER, setup=["echo pid $$"], python=None)
     text = script(ours, root=home, job=array_job(ours, offset=3))
-    done = run_script(text, home, arguments=("3",), SLURM_ARRAY_TASK_ID="0")
-    shell, inside, variable, *words, _ = done.stdout.splitlines()
+    _, printed = run_task(ours, text, home, task=3 if scheduler == "local" else 0)
+    shell, inside, *words, _ = printed.splitlines()
     assert shell == inside
-    assert variable == "SLURM_ARRAY_TASK_ID=0"
+    if scheduler != "local":
+        assert words.pop(0) == f"{TASK_VARIABLE[scheduler]}=0"
     run = str(home / "runs" / "first")
     assert words == [
         "exec", "--bind", str(home), "--bind", run, "--bind", "/data", "--nv", "x y.sif",
@@ -151,19 +155,25 @@ def test_the_worker_replaces_the_shell_inside_the_container(home: Path, schedule
 
 
 @pytest.mark.usefixtures("apptainer")
-def test_variables_that_would_cut_the_worker_off_do_not_reach_the_container(home: Path) -> None:
+@EVERYWHERE
+def test_variables_that_would_cut_the_worker_off_do_not_reach_the_container(
+    home: Path, scheduler: str
+) -> None:
     setup = [f"export {kind}_{name}=1" for kind in ("APPTAINER", "SINGULARITY")
              for name in ("CLEANENV", "COMPAT", "CONTAINALL", "PID", "UNSHARE_PID")]  # fmt: skip
-    ours = profile(container=CONTAINER, setup=[*setup, "export APPTAINER_BIND=/scratch"])
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    assert done.stdout.splitlines()[1:3] == ["APPTAINER_BIND=/scratch", "SLURM_ARRAY_TASK_ID=0"]
+    setup += ["export APPTAINER_BIND=/scratch"]
+    ours = profile(scheduler, container=CONTAINER, setup=setup)
+    _, printed = run_task(ours, script(ours, root=home), home)
+    told = {line for line in printed.splitlines() if line.startswith(("APPTAINER", "SINGULARITY"))}
+    assert told == {"APPTAINER_BIND=/scratch"}
 
 
 @pytest.mark.usefixtures("apptainer")
-def test_the_profiles_python_is_the_one_in_the_container(home: Path) -> None:
-    ours = profile(container=CONTAINER, setup=[], python="/opt/conda/bin/python")
-    done = run_script(script(ours, root=home), home, SLURM_ARRAY_TASK_ID="0")
-    words = done.stdout.splitlines()
+@EVERYWHERE
+def test_the_profiles_python_is_the_one_in_the_container(home: Path, scheduler: str) -> None:
+    ours = profile(scheduler, container=CONTAINER, setup=[], python="/opt/conda/bin/python")
+    _, printed = run_task(ours, script(ours, root=home), home)
+    words = printed.splitlines()
     assert words[words.index("x y.sif") + 1] == "/opt/conda/bin/python"
 
 

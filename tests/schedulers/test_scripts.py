@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.core.qsub_reading import qsub_reads, resources
 from tests.schedulers.job_scripts import (
     EVERYTHING,
     LOCAL,
-    PYTHON,
+    PBS_EVERYTHING,
     array_job,
-    plain_job,
     profile,
     program,
     run_in,
     run_script,
+    run_task,
     script,
 )
 
-from slidearray.core.profile import OPTION_KEYS, parse_profile
-from slidearray.errors import TemplateError
+from slidearray.core.profile import parse_profile
+from slidearray.errors import RunError
 from slidearray.submitter.scripts import advance_script, probe_script
 
 if TYPE_CHECKING:
     from slidearray.core.profile import Profile
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
+QUEUED = pytest.mark.parametrize("scheduler", ["slurm", "pbs"])
 HOSTILE = ["a b", "a'b", 'a"b', "$(touch x)", "a;b", "100%", "-rf", "h\u00e9", "a\\b", "`id`",
            "a#b", "~"]  # fmt: skip
 
@@ -56,55 +53,6 @@ def with_python(profile: Profile, python: Path) -> Profile:
     return profile.model_copy(update={"python": str(python)})
 
 
-def golden_scripts() -> dict[str, str]:
-    """Every script that is held to the letter, by its file."""
-    hostile, plain = Path("/data/it's a 100% project"), Path("/data/project")
-    bare = profile(max_array_size=0, partition=None, account=None, setup=[])
-    everything = parse_profile(EVERYTHING, source="p.yaml", name="p")
-    local_container = {key: EVERYTHING[key] for key in ("version", "walltime", "container")}
-    contained = {**local_container, "memory": "4G", "scheduler": "local"}
-    local = LOCAL.model_copy(update={"python": PYTHON})
-    local_contained = parse_profile(contained, source="p.yaml", name="p")
-    return {
-        "slurm_array.sh": script(profile(), root=hostile),
-        "slurm_plain.sh": script(bare, root=plain, job=plain_job(bare)),
-        "slurm_everything.sh": script(everything, root=hostile, exclude=["n2", "n3"]),
-        "slurm_advance.sh": advance_script(
-            run_in(hostile), everything, number=1, name="svk3f9a2-1"
-        ),
-        "slurm_advance_plain.sh": advance_script(run_in(plain), bare, number=2, name="svk3f9a2-2"),
-        "local.sh": script(local, root=plain, job=array_job(local, array=None)),
-        "local_container.sh": script(local_contained, root=plain, job=array_job(local_contained)),
-    }
-
-
-GOLDEN_NAMES = sorted(path.name for path in GOLDEN.glob("*.sh"))
-
-
-def test_every_golden_script_has_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", PYTHON)
-    assert sorted(golden_scripts()) == GOLDEN_NAMES
-
-
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
-def test_a_script_is_the_golden_one_to_the_letter(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", PYTHON)
-    assert golden_scripts()[name] == (GOLDEN / name).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
-def test_bash_and_shellcheck_find_nothing_in_a_golden_script(name: str) -> None:
-    scripts = Path(sysconfig.get_path("scripts"))
-    checkers = [["/bin/bash", "-n"], [shutil.which("shellcheck", path=scripts) or "shellcheck"]]
-    for checker in checkers:
-        done = subprocess.run(
-            [*checker, GOLDEN / name], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_local_script_works_in_a_folder_of_any_name(
     tmp_path: Path, fake_python: Path, name: str
@@ -119,63 +67,86 @@ def test_the_local_script_works_in_a_folder_of_any_name(
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if "\\" not in name])
-def test_the_slurm_script_works_in_a_folder_of_any_name(
-    tmp_path: Path, fake_python: Path, name: str
+@QUEUED
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_script_works_in_a_folder_of_any_name(
+    tmp_path: Path, fake_python: Path, name: str, scheduler: str
 ) -> None:
     project = tmp_path / name
     project.mkdir()
-    ours = profile(setup=[], python=str(fake_python))
-    second = array_job(ours, index=1, offset=10, count=2, array="0-1")
-    text = script(ours, root=project, job=second)
-    done = run_script(text, tmp_path, SLURM_ARRAY_TASK_ID="1")
-    *lines, _ = done.stdout.splitlines()
+    ours = profile(scheduler, setup=[], python=str(fake_python))
+    job = array_job(ours, offset=10, count=2, array="0-1")
+    if scheduler == "slurm" and "\\" in name:
+        with pytest.raises(RunError, match="SLURM cannot write logs to a path with a backslash"):
+            script(ours, root=project, job=job)
+        return
+    _, printed = run_task(ours, script(ours, root=project, job=job), tmp_path, task=1, root=project)
+    *lines, _ = printed.splitlines()
     assert lines == expected_output(project, slot=11, walltime_s=14_400)
 
 
-def test_a_plain_job_knows_its_slot_without_an_array(tmp_path: Path, fake_python: Path) -> None:
-    ours = profile(setup=[], python=str(fake_python))
-    text = script(ours, root=tmp_path, job=plain_job(ours, slot=3))
-    *lines, _ = run_script(text, tmp_path).stdout.splitlines()
+@QUEUED
+def test_a_plain_job_knows_its_slot_without_an_array(
+    tmp_path: Path, fake_python: Path, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=[], python=str(fake_python))
+    job = array_job(ours, offset=3, count=1, array=None)
+    _, printed = run_task(ours, script(ours, root=tmp_path, job=job), tmp_path)
+    *lines, _ = printed.splitlines()
     assert lines == expected_output(tmp_path, slot=3, walltime_s=14_400)
 
 
-def test_a_script_without_its_slot_runs_nothing(tmp_path: Path, fake_python: Path) -> None:
-    for ours in (profile(setup=[]), LOCAL):
-        text = script(with_python(ours, fake_python), root=tmp_path)
-        done = run_script(text, tmp_path)
-        assert done.returncode != 0
-        assert done.stdout == ""
+@pytest.mark.parametrize("scheduler", ["slurm", "pbs", "local"])
+def test_a_script_without_its_slot_runs_nothing(
+    tmp_path: Path, fake_python: Path, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=[], python=str(fake_python))
+    code, printed = run_task(ours, script(ours, root=tmp_path), tmp_path, task=None)
+    assert code != 0
+    assert "slidearray" not in printed
 
 
-def test_a_project_that_is_gone_ends_with_the_exit_code_of_setup(tmp_path: Path) -> None:
-    text = script(profile(setup=[]), root=tmp_path / "gone")
-    assert run_script(text, tmp_path, SLURM_ARRAY_TASK_ID="0").returncode == 78
+@QUEUED
+def test_a_project_that_is_gone_ends_with_the_exit_code_of_setup(
+    tmp_path: Path, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=["echo went on"])
+    run = run_in(tmp_path)
+    text = script(ours, root=tmp_path).replace(f"cd -- {run.project}", "cd -- /not/there")
+    code, printed = run_task(ours, text, tmp_path)
+    assert (code, printed.count("went on")) == (78, 0)
 
 
-def test_a_python_that_is_gone_ends_with_the_shells_exit_code(tmp_path: Path) -> None:
-    text = script(profile(setup=[], python=str(tmp_path / "gone")), root=tmp_path)
-    assert run_script(text, tmp_path, SLURM_ARRAY_TASK_ID="0").returncode in {126, 127}
+@QUEUED
+def test_a_python_that_is_gone_ends_with_the_shells_exit_code(
+    tmp_path: Path, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=[], python=str(tmp_path / "gone"))
+    assert run_task(ours, script(ours, root=tmp_path), tmp_path)[0] in {126, 127}
 
 
 def directives(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("#SBATCH")]
+    return [line for line in text.splitlines() if line.startswith(("#SBATCH", "#PBS"))]
 
 
-def test_every_directive_stands_before_the_first_command() -> None:
-    everything = parse_profile(EVERYTHING, source="p.yaml", name="p")
+@pytest.mark.parametrize("raw", [EVERYTHING, PBS_EVERYTHING])
+def test_every_directive_stands_before_the_first_command(raw: dict[str, object]) -> None:
+    everything = parse_profile(raw, source="p.yaml", name="p")
     first = advance_script(run_in(Path("/data")), everything, number=1, name="x")
     for text in (script(everything, root=Path("/data")), first):
         lines = text.splitlines()
         commands = [n for n, line in enumerate(lines) if line and not line.startswith("#")]
-        assert not [line for line in lines[min(commands) :] if line.startswith("#SBATCH")]
+        assert directives(text) == directives("\n".join(lines[: min(commands)]))
     assert "trap '' USR1" in script(everything, root=Path("/data")).splitlines()
 
 
-def test_the_first_thing_that_an_array_does_is_to_ignore_the_warning_signal() -> None:
-    for text in (script(profile(), root=Path("/data")), script(LOCAL, root=Path("/data"))):
-        commands = [line for line in text.splitlines() if line and not line.startswith("#")]
-        assert commands[0] == "trap '' USR1"
+@pytest.mark.parametrize("scheduler", ["slurm", "pbs", "local"])
+def test_the_first_thing_that_an_array_does_is_to_ignore_the_warning_signal(
+    scheduler: str,
+) -> None:
+    text = script(profile(scheduler), root=Path("/data"))
+    commands = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert commands[0] == "trap '' USR1"
 
 
 def test_nodes_that_failed_are_excluded_and_arrays_send_no_mail() -> None:
@@ -185,25 +156,41 @@ def test_nodes_that_failed_are_excluded_and_arrays_send_no_mail() -> None:
     assert [line for line in lines if "mail" in line] == ["#SBATCH --mail-type=NONE"]
 
 
-def test_the_job_that_follows_runs_the_setup_and_then_goes_on_with_the_run(tmp_path: Path) -> None:
+def run_advance(text: str, home: Path, *, log: Path) -> tuple[int, str]:
+    """Exit code of the job that follows, and what its log gets."""
+    log.parent.mkdir(parents=True)
+    done = run_script(text, home)
+    return done.returncode, done.stdout + done.stderr + (
+        log.read_text(encoding="utf-8") if log.exists() else ""
+    )
+
+
+@QUEUED
+def test_the_job_that_follows_runs_the_setup_and_then_goes_on_with_the_run(
+    tmp_path: Path, scheduler: str
+) -> None:
     python = program(tmp_path / "python", '#!/bin/sh\npwd\nprintf "%s\\n" "$MARK" "$@"\n')
     project = tmp_path / "it's a $(project)"
     project.mkdir()
-    ours = profile(setup=["export MARK=set"], python=str(python))
+    ours = profile(scheduler, setup=["export MARK=set"], python=str(python))
     text = advance_script(run_in(project), ours, number=3, name="svk3f9a2-3")
-    run = str(project / "runs" / "first")
-    assert run_script(text, tmp_path).stdout.splitlines() == [
+    run, log = str(project / "runs" / "first"), run_in(project).attempt(3).advance_log
+    assert run_advance(text, tmp_path, log=log)[1].splitlines() == [
         str(project), "set", "-P", "-m", "slidearray", "advance", run, "3",
         "--project", str(project),
     ]  # fmt: skip
 
 
-def test_a_setup_line_that_fails_does_not_end_the_job_that_is_to_tell_of_it(tmp_path: Path) -> None:
-    ours = profile(setup=["false"], python="echo")
-    done = run_script(advance_script(run_in(tmp_path), ours, number=1, name="sv"), tmp_path)
-    assert done.returncode == 0
-    assert "advance" in done.stdout
-    assert "setup line failed" in done.stderr
+@QUEUED
+def test_a_setup_line_that_fails_does_not_end_the_job_that_is_to_tell_of_it(
+    tmp_path: Path, scheduler: str
+) -> None:
+    ours = profile(scheduler, setup=["false"], python="echo")
+    text = advance_script(run_in(tmp_path), ours, number=1, name="sv")
+    code, printed = run_advance(text, tmp_path, log=run_in(tmp_path).attempt(1).advance_log)
+    assert code == 0
+    assert "slidearray advance" in printed
+    assert "setup line failed" in printed
 
 
 def test_the_job_that_follows_has_the_submitting_python_where_the_profiles_is_in_the_image() -> (
@@ -245,43 +232,62 @@ def test_a_probe_is_the_arrays_script_as_one_plain_job_of_two_minutes(
     ]  # fmt: skip
 
 
-def own_template(project: Path, text: str) -> Profile:
-    (project / "own.sh.j2").write_text(text, encoding="utf-8")
-    return profile(template="own.sh.j2", account=None)
+def test_a_slot_of_pbs_writes_its_log_itself_and_goes_on_with_it(tmp_path: Path) -> None:
+    ours = profile("pbs", setup=["echo out", "echo error >&2"], python="true")
+    text = script(ours, root=tmp_path)
+    for times in (1, 2):  # begun again after its node failed
+        assert run_task(ours, text, tmp_path, task=7) == (0, "out\nerror\n" * times)
 
 
-def test_a_template_of_ones_own_is_read_from_the_project(tmp_path: Path) -> None:
-    ours = own_template(
-        tmp_path, "{{ python | sh }} {{ run_dir }} {{ attempt }} {{ profile.partition }}"
-    )
-    assert script(ours, root=tmp_path) == f"{PYTHON} -P {tmp_path}/runs/first 1 cpu"
+def test_a_slot_of_pbs_that_has_no_place_for_its_log_runs_nothing(tmp_path: Path) -> None:
+    ours = profile("pbs", setup=["touch ran"], python="true")
+    done = run_script(script(ours, root=tmp_path), tmp_path, PBS_ARRAY_INDEX="0")
+    assert (done.returncode, (tmp_path / "ran").exists()) == (78, False)
 
 
-def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match=r"own\.sh\.j2: the job template cannot be read"):
-        script(profile(template="own.sh.j2"), root=tmp_path)
+HOSTILE_VALUES = [*HOSTILE, "", 'it\'s "x"', "a,b=c", " x ", '{"a": 007}', "\\'", "!x", "%s"]
 
 
-@pytest.mark.parametrize("key", OPTION_KEYS)
-def test_a_template_that_would_ignore_the_profile_is_refused(tmp_path: Path, key: str) -> None:
-    own_template(tmp_path, "{{ log }} {{ profile.setup }}")
-    keys: dict[str, object] = {"partition": None, "account": None, key: EVERYTHING[key]}
-    ours = profile(template="own.sh.j2", **keys)
-    with pytest.raises(TemplateError, match=f"uses neither profile.{key} nor options"):
-        script(ours, root=tmp_path)
-    for mended in (f"{{{{ profile.{key} }}}}", "{% for each in options %}{% endfor %} mended"):
-        own_template(tmp_path, mended)
-        assert script(ours, root=tmp_path)
+@pytest.mark.parametrize("value", HOSTILE_VALUES)
+def test_a_variable_reaches_a_slot_of_pbs_with_its_very_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("OUR_VALUE", value)
+    python = program(tmp_path / "python", '#!/bin/sh\nprintf "<%s>" "$OUR_VALUE"\n')
+    keys = {"environment": ["OUR_VALUE", "NEVER_SET"], "setup": [], "python": str(python)}
+    ours = profile("pbs", **keys)
+    text = script(ours, root=tmp_path)
+    assert "NEVER_SET" not in text
+    assert run_task(ours, text, tmp_path) == (0, f"<{value}>")
+    after = advance_script(run_in(tmp_path), ours, number=2, name="sv")
+    log = run_in(tmp_path).attempt(2).advance_log
+    assert run_advance(after, tmp_path, log=log) == (0, f"<{value}>")
 
 
-def test_a_template_that_would_leave_the_container_out_is_refused(tmp_path: Path) -> None:
-    own_template(tmp_path, "{{ options }} {{ python | sh }}")
-    ours = profile(template="own.sh.j2", container={"image": "x.sif"})
-    with pytest.raises(TemplateError, match=r"does not use command: begin its last line with"):
-        script(ours, root=tmp_path)
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\x1b[31m", "\udcff"])
+def test_a_variable_that_no_script_can_hold_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("OUR_VALUE", value)
+    ours = profile("pbs", environment=["OUR_VALUE"])
+    expected = r"profile p: environment: the value of OUR_VALUE holds .*; take it out, and let a"
+    with pytest.raises(RunError, match=expected):
+        script(ours, root=Path("/data"))
+    with pytest.raises(RunError, match=expected):
+        advance_script(run_in(Path("/data")), ours, number=1, name="sv")
+    assert script(profile(environment=["OUR_VALUE"]), root=Path("/data"))  # sbatch hands it on
 
 
-def test_a_probe_needs_a_template_that_starts_what_it_is_told(tmp_path: Path) -> None:
-    ours = own_template(tmp_path, "{{ options }} {{ python | sh }} -m slidearray work")
-    with pytest.raises(TemplateError, match="does not use command"):
-        probe_script(ours, project=tmp_path, folder=tmp_path, name="x", words=["doctor-task"])
+def test_a_probe_of_pbs_is_one_plain_job_of_two_minutes(tmp_path: Path, fake_python: Path) -> None:
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    ours = profile("pbs", setup=[], python=str(fake_python), gpus=1, walltime="2-00:00:00")
+    words = ["doctor-task", str(folder)]
+    text = probe_script(ours, project=tmp_path, folder=folder, name="saprobe", words=words)
+    read = qsub_reads(text)
+    assert resources(read) == ["select=1:ncpus=8:mem=32768mb:ngpus=1", "walltime=00:02:00"]
+    assert ("-N", "saprobe") in read
+    assert not [name for name, _ in read if name == "-J"]
+    assert run_script(text, tmp_path).stdout == ""
+    *shown, _ = (folder / "0.log").read_text(encoding="utf-8").splitlines()
+    assert shown[5:8] == ["doctor-task", str(folder), "0"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from slidearray.core.classes import FailureClass
 from slidearray.core.queue import SubmittedJob, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
-from slidearray.schedulers.slurm import SlurmDialect
+from slidearray.schedulers.slurm import parse_found
 from slidearray.schedulers.slurm_states import STATES, from_wait_status, outcome, task_state
 from slidearray.schedulers.slurm_words import parse_history, parse_queue, queue_rows, task_numbers
 
@@ -190,13 +190,13 @@ def test_what_a_site_prints_around_the_answer_is_passed_over() -> None:
 
 def test_jobs_in_the_queue_are_found_by_name() -> None:
     text = recorded("squeue-find-22.05.8-midway")
-    assert SlurmDialect().parse_found(text) == {
+    assert parse_found(text) == {
         "saaaaaaa-1-0": ["97"],
         "saaaaaaa-1-1": ["110"],
         "saaaaaaa-1-2": ["111"],
         "svaaaaaa-1": ["114"],
     }
-    assert SlurmDialect().parse_found(text, ended=True)["saaaaaaa-1-3"] == ["112"]
+    assert parse_found(text, ended=True)["saaaaaaa-1-3"] == ["112"]
 
 
 def as_slurm(numbers: list[int]) -> str:

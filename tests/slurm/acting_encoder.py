@@ -53,6 +53,7 @@ def act(number: int) -> None:
     deeds: dict[str, Callable[[], object]] = {
         "block": lambda: _wait_for(ACTS / f"{number}.go"),
         "allocate": lambda: np.ones(int(rest[0]) * 2**20, np.uint8),
+        "hoard": lambda: _hoard(ACTS / f"{number}.go", int(rest[0])),
         "raise": _raise,
         "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
         "abort": os.abort,
@@ -73,6 +74,13 @@ def _first(marker: Path) -> bool:
 
 def _raise() -> None:
     raise ValueError("no features today")
+
+
+def _hoard(file: Path, size_mb: int) -> None:
+    """Keep memory until the file is there, or whoever looks at it ends this."""
+    taken = np.ones(size_mb * 2**20, np.uint8)
+    _wait_for(file)
+    del taken
 
 
 def _wait_for(file: Path) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from tests.slurm.coded_slides import write_coded
@@ -80,7 +80,7 @@ class Site:
         *,
         config: Mapping[str, Any] | None = None,
         profile: Mapping[str, Any] | None = None,
-    ) -> Site:
+    ) -> Self:
         """Write manifest, config and profile for the slides of these numbers, and plan."""
         self.acts.mkdir(parents=True)
         shutil.copy(ENCODER, self.folder)
@@ -92,8 +92,21 @@ class Site:
         self._write(rows, config=config or {}, profile=profile or {})
         if self.person:
             subprocess.run(["chown", "-R", self.person.name, self.folder], check=True)
-        self("plan", "slidearray.yaml", *(["--profile", "here.yaml"] if self.cluster else []))
+        self("plan", "slidearray.yaml", *self.planned_with)
         return self
+
+    @property
+    def planned_with(self) -> list[str]:
+        """Options of `plan`."""
+        return ["--profile", "here.yaml"] if self.cluster else []
+
+    @property
+    def usual_profile(self) -> dict[str, Any]:
+        """What the profile says where a test says nothing else."""
+        return {
+            "scheduler": "slurm",
+            "advance_job": {"walltime": "00:10:00", "cpus_per_task": 1, "memory": MEMORY},
+        }
 
     def _write(
         self, rows: Sequence[Mapping[str, str]], *, config: Mapping[str, Any], profile: Any
@@ -115,11 +128,10 @@ class Site:
         (self.folder / "slidearray.yaml").write_text(yaml.safe_dump(full))
         asked = {
             "version": 1,
-            "scheduler": "slurm",
             "walltime": "00:10:00",
             "cpus_per_task": 1,
             "memory": MEMORY,
-            "advance_job": {"walltime": "00:10:00", "cpus_per_task": 1, "memory": MEMORY},
+            **self.usual_profile,
             **profile,
         }
         (self.folder / "here.yaml").write_text(yaml.safe_dump(asked))
@@ -260,8 +272,12 @@ class Site:
         for split, (offset, count, is_array) in enumerate(intent["splits"]):
             if offset <= slot < offset + count:
                 job = self.job_ids(attempt)[split]
-                return f"{job}_{slot - offset}" if is_array else job
+                return self.task_id(job, slot - offset) if is_array else job
         raise AssertionError(f"slot {slot} is in no split: {intent}")
+
+    def task_id(self, array: str, number: int) -> str:
+        """What the scheduler calls a task of an array."""
+        return f"{array}_{number}"
 
     def job_ids(self, attempt: int = 1) -> list[str]:
         """Ids of an attempt's arrays and plain jobs, split by split."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.schedulers.job_scripts import array_job, plain_job, program, run_in
 
-from slidearray.core.directives import REFUSED
 from slidearray.core.profile import parse_profile
 from slidearray.core.rendering import sbatch_value
+from slidearray.core.slurm_directives import REFUSED
 from slidearray.errors import ProfileError
 from slidearray.submitter.scripts import advance_script, array_script
 

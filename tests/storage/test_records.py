@@ -11,6 +11,7 @@ from slidearray.errors import RunError
 from slidearray.storage.records import (
     RecordTail,
     RecordWriter,
+    executions_before,
     read_executions,
     read_record,
     read_records,
@@ -140,6 +141,17 @@ def test_the_order_in_which_files_were_made_and_listed_means_nothing(
         return [[e["pid"] for e in events] for events in read_records(attempt)[0]]
 
     assert read(order) == read(range(6))
+
+
+def test_executions_of_a_slot_are_counted_however_far_they_came(attempt: AttemptDir) -> None:
+    assert executions_before(attempt, 2) == 0
+    _write(attempt, 2, "a", "started", "done")
+    _write(attempt, 2, "begun")
+    _write(attempt, 2, "damaged", "started").write_text("?\n")
+    for slot in (1, 12, 22, 1002):
+        _write(attempt, slot, "another-slot", "started")
+    _write(attempt, 2, "stray", "superseded")
+    assert executions_before(attempt, 2) == 3
 
 
 EVENTS = st.fixed_dictionaries({"event": st.text(max_size=3), "why": st.text() | st.integers()})

@@ -115,6 +115,16 @@ def test_more_memory_is_asked_for_up_to_that_of_the_largest_node(tmp_path: Path)
     assert again(made, {0: FINE}, replace(NOT_ASKED, max_memory_mb=4000)) is None
 
 
+def test_more_time_is_asked_for_up_to_what_the_scheduler_gives(tmp_path: Path) -> None:
+    made = planned(tmp_path, "a")
+    made.record(1, 0, failed("a", "timeout"), FINISHED)
+    for most_s, asked_s in ((None, 90), (75, 75)):
+        prepared = again(made, {0: FINE}, replace(NOT_ASKED, max_walltime_s=most_s))
+        assert prepared is not None
+        assert prepared.jobs[0].shape.walltime_s == asked_s
+    assert again(made, {0: FINE}, replace(NOT_ASKED, max_walltime_s=60)) is None
+
+
 def test_a_slide_whose_file_was_lost_is_not_sent_while_it_is_queued_again(tmp_path: Path) -> None:
     made = planned(tmp_path, "a")
     made.record(1, 0, done("a"), FINISHED)  # and there is no such file

@@ -78,6 +78,7 @@ def act(word: str) -> None:
         "print": lambda: print(json.dumps({"event": "done", "slide_id": "printed"}), flush=True),
         "block": lambda: _hold(lambda: time.sleep(3600)),  # the test ends it
         "block-until-told": lambda: _hold(_wait_for_go),
+        "helper": _helper,
         "native": lambda: _hold(ctypes.PyDLL(None).pause),  # keeps the interpreter lock
         "modules": lambda: (HERE / "modules").write_text("\n".join(sorted(sys.modules))),
         "environment": lambda: (HERE / "environment").write_text(json.dumps(dict(os.environ))),
@@ -92,6 +93,12 @@ def _raise() -> None:
 def _copy_and_leave() -> None:
     if os.fork() == 0:
         sys.exit(0)
+
+
+def _helper() -> None:
+    """A process beside this one that heeds no TERM, as a loader of data may."""
+    if os.fork() == 0:
+        time.sleep(3600)  # the test ends it
 
 
 def _disk_full() -> None:

@@ -173,7 +173,7 @@ def make_bench(
 ) -> Iterator[Callable[..., Bench]]:
     """Plan a run of three slides in a project of its own."""
     made: list[Bench] = []
-    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "PBS_"))]:
         monkeypatch.delenv(name)  # of a job that the tests themselves run in
 
     def make(name: str = "project", *, root: Path | None = None, dim: int = 8) -> Bench:

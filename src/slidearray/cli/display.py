@@ -177,7 +177,7 @@ def _print_attempts(status: RunStatus) -> None:
     for waiting in status.waiting:
         slots = counted(waiting.slots, "slot")
         advice = f": {waiting.advice}" if waiting.advice else ""
-        console().print(f"{slots} waiting for {waiting.reason}{advice}")
+        console().print(f"{slots} pending ({waiting.reason}){advice}")
 
 
 def _attempt_table(

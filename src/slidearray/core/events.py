@@ -13,5 +13,10 @@ Event = dict[str, Any]
 
 def restarts(events: Sequence[Event]) -> int:
     """How often a slot had been requeued when this execution of it began; 0 when not told."""
-    told = next((event.get("restarts") for event in events if event["event"] == "started"), 0)
+    told = named(events, "started").get("restarts")
     return told if isinstance(told, int) else 0
+
+
+def named(events: Sequence[Event], name: str) -> Event:
+    """The first event of a name; an empty one where there is none."""
+    return next((event for event in events if event["event"] == name), {})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from slidearray.core import pbs_directives, slurm_directives
 from slidearray.core.container import Container  # noqa: TC001 -- pydantic reads annotations
-from slidearray.core.directives import checked_directive, replaces_gpus
 from slidearray.core.quantities import (
     MEMORY_ACCEPTED,
     WALLTIME_ACCEPTED,
@@ -18,11 +18,15 @@ from slidearray.core.quantities import (
     memory_mb,
     walltime_s,
 )
-from slidearray.core.schema import Section, key, parse_section, section_fault
+from slidearray.core.scheduler_keys import SCHEDULER_KEYS, foreign_keys
+from slidearray.core.schema import Section, key, parse_section, section_fault, shown
 from slidearray.core.schema import without_control_characters as plain
 from slidearray.core.shapes import Shape
 from slidearray.core.variables import checked_variable
 from slidearray.errors import ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMENT = re.compile(r"(^|[\s;&|()<>])#")
 OPEN_END = re.compile(r"[\\;&|]\s*$")
@@ -63,14 +67,30 @@ def _made_of(characters: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _queue(text: str) -> str:
+    if "@" in text:
+        raise ValueError("jobs at another server cannot be followed")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", text, re.ASCII):
+        raise ValueError
+    return text
+
+
+def _directive(text: str, info: ValidationInfo) -> str:
+    check = DIRECTIVE_CHECKS.get(info.data.get("scheduler", ""), plain)
+    return check(text)
+
+
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, _made_of(r"[\w.,:=+@/-]+")]
 # No slash: sbatch reads such a value as the path of a file (sbatch.1).
 Nodes = Annotated[str, _made_of(r"[A-Za-z0-9_.,\[\]-]+")]
+# What PBS takes in none of these names (openpbs, src/include/pbs_entlim.h).
+PbsName = Annotated[str, _made_of(r"[A-Za-z0-9_.@-]+")]
+Queue = Annotated[str, AfterValidator(_queue)]
 Features = Annotated[str, _made_of(r"[\w.,:=+@!&|*()\[\]-]+")]
 Gpus = Annotated[int, Field(ge=1, le=64)] | Annotated[str, _made_of(r"[\w.-]+:[1-9][0-9]?")]
 Line = Annotated[str, AfterValidator(_setup_line)]
-Directives = tuple[Annotated[str, AfterValidator(checked_directive)], ...]
+Directives = tuple[Annotated[str, AfterValidator(_directive)], ...]
 Variable = Annotated[str, AfterValidator(checked_variable)]
 SizeOrAuto = Annotated[int, Field(ge=0)] | Literal["auto"]
 Event = Literal[
@@ -79,9 +99,21 @@ Event = Literal[
 ]  # fmt: skip
 
 NAME_ACCEPTED = "letters, digits and . , : = + @ / - _"
+PBS_NAME_ACCEPTED = "letters, digits and . @ - _"
+QUEUE_ACCEPTED = "the name of a queue: letters, digits and . - _"
 NODES_ACCEPTED = "names of nodes, such as n1,n[3-5]"
-FEATURES_ACCEPTED = "features of nodes, such as gold or a100|h100, without spaces"
-DIRECTIVES_ACCEPTED = "a list of options of sbatch, such as --licenses=matlab:1 or --exclusive"
+FEATURES_ACCEPTED = (
+    "features of nodes, such as gold or a100|h100, without spaces; on PBS gpu_type=a100:host=n1"
+)
+DIRECTIVES_ACCEPTED = (
+    "a list of options of sbatch, such as --licenses=matlab:1 or --exclusive; "
+    "of qsub, such as -l filesystems=home:eagle"
+)
+#: What may stand in a directive of each scheduler.
+DIRECTIVE_CHECKS = {
+    "slurm": slurm_directives.checked_directive,
+    "pbs": pbs_directives.checked_directive,
+}
 
 
 class Mail(Section):
@@ -102,6 +134,9 @@ class AdvanceJob(Section):
     account: Name | None = key(NAME_ACCEPTED, default=None)
     qos: Name | None = key(NAME_ACCEPTED, default=None)
     reservation: Name | None = key(NAME_ACCEPTED, default=None)
+    queue: Queue | None = key(QUEUE_ACCEPTED, default=None)
+    project: PbsName | None = key(PBS_NAME_ACCEPTED, default=None)
+    group: PbsName | None = key(PBS_NAME_ACCEPTED, default=None)
     constraint: Features | None = key(FEATURES_ACCEPTED, default=None)
     walltime: Walltime = key(WALLTIME_ACCEPTED, default="01:00:00")
     cpus_per_task: int = key("a whole number from 1 to 4096", default=1, ge=1, le=4096)
@@ -116,20 +151,24 @@ class AdvanceJob(Section):
 class Profile(Section):
     """One cluster, or this machine."""
 
-    later = frozenset({"group", "pbs_resources", "project", "queue", "scratch", "workers_per_task"})
+    later = frozenset({"scratch", "workers_per_task"})
 
     version: int = key("1", ge=1, le=1)
     name: Text = key("a name for messages; the file's when it is left out")
-    scheduler: Literal["slurm", "local"] = key("slurm or local", later=("pbs",))
+    scheduler: Literal["slurm", "pbs", "local"] = key("slurm, pbs or local")
     walltime: Walltime = key(WALLTIME_ACCEPTED)
     cpus_per_task: int = key("a whole number from 1 to 4096", default=1, ge=1, le=4096)
     memory: Memory = key(MEMORY_ACCEPTED)
-    gpus: Gpus | None = key("a whole number from 1 to 64, or a100:2", default=None)
+    gpus: Gpus | None = key("a whole number from 1 to 64; on SLURM also a100:2", default=None)
     gpu_directive: Literal["gres", "gpus"] = key("gres or gpus", default="gres")
+    pbs_resources: Literal["select", "flat"] = key("select or flat", default="select")
     partition: Name | None = key(NAME_ACCEPTED, default=None)
     account: Name | None = key(NAME_ACCEPTED, default=None)
     qos: Name | None = key(NAME_ACCEPTED, default=None)
     reservation: Name | None = key(NAME_ACCEPTED, default=None)
+    queue: Queue | None = key(QUEUE_ACCEPTED, default=None)
+    project: PbsName | None = key(PBS_NAME_ACCEPTED, default=None)
+    group: PbsName | None = key(PBS_NAME_ACCEPTED, default=None)
     constraint: Features | None = key(FEATURES_ACCEPTED, default=None)
     nodelist: Nodes | None = key(NODES_ACCEPTED, default=None)
     exclude: Nodes | None = key(NODES_ACCEPTED, default=None)
@@ -165,18 +204,55 @@ class Profile(Section):
 
     def given(self, keys: tuple[str, ...]) -> list[str]:
         """Those of `keys` that say something else than nothing."""
-        fields = type(self).model_fields
-        return [name for name in keys if getattr(self, name) != fields[name].default]
+        return _given(self, keys)
+
+    @field_validator("constraint", "gpus")
+    @classmethod
+    def _as_the_scheduler_takes_it(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("scheduler") == "pbs" and isinstance(value, str):
+            if info.field_name == "gpus":
+                raise ValueError("PBS takes a number; constraint: gpu_type=a100 names a kind")
+            pbs_directives.checked_constraint(value)
+        return value
+
+    @field_validator("mail")
+    @classmethod
+    def _only_mail_that_the_scheduler_sends(
+        cls, mail: Mail | None, info: ValidationInfo
+    ) -> Mail | None:
+        letters = pbs_directives.MAIL_LETTERS
+        if info.data.get("scheduler") == "pbs" and mail and {*mail.on} - {*letters}:
+            unknown = next(event for event in mail.on if event not in letters)
+            raise section_fault(
+                f"mail.on: found {unknown!r}: PBS does not tell; accepted: {', '.join(letters)}"
+            )
+        return mail
+
+    @field_validator("advance_job")
+    @classmethod
+    def _as_the_scheduler_takes_the_last_job(
+        cls, asked: AdvanceJob, info: ValidationInfo
+    ) -> AdvanceJob:
+        scheduler = info.data.get("scheduler", "local")
+        if scheduler == "pbs" and asked.constraint:
+            _checked("constraint", asked.constraint, pbs_directives.checked_constraint)
+        for index, text in enumerate(asked.directives):
+            _checked(f"directives[{index}]", text, DIRECTIVE_CHECKS.get(scheduler, plain))
+        return asked
 
     @model_validator(mode="after")
     def _only_what_the_scheduler_knows(self) -> Profile:
-        if self.scheduler == "local" and (given := self.given(SCHEDULER_KEYS)):
-            raise section_fault(f"{', '.join(given)}: scheduler local has none; remove it")
+        given = self.given(SCHEDULER_KEYS)
+        if "advance_job" in given and self.scheduler != "local":
+            given += [f"advance_job.{name}" for name in _given(self.advance_job, SCHEDULER_KEYS)]
+        if foreign := foreign_keys(self.scheduler, given):
+            raise section_fault(foreign)
         return self
 
     @model_validator(mode="after")
     def _one_line_for_gpus(self) -> Profile:
-        if self.gpus and self.gpu_directive == "gres" and replaces_gpus(self.directives):
+        gres = self.gpus and self.scheduler == "slurm" and self.gpu_directive == "gres"
+        if gres and slurm_directives.replaces_gpus(self.directives):
             raise section_fault(
                 "directives: --gres would stand in for the one that gpus makes; "
                 "gpu_directive: gpus leaves --gres to you"
@@ -184,15 +260,23 @@ class Profile(Section):
         return self
 
 
-#: Keys that become options of an array (`slidearray.core.directives.array_options`).
-OPTION_KEYS = (
-    "partition", "account", "qos", "reservation", "constraint", "nodelist", "exclude", "gpus",
-    "nice", "directives",
-)  # fmt: skip
-#: Keys that only a scheduler with a queue has a use for.
-SCHEDULER_KEYS = (
-    *OPTION_KEYS, "gpu_directive", "max_array_size", "mail", "advance_job", "environment",
-)  # fmt: skip
+def _given(section: Section, keys: tuple[str, ...]) -> list[str]:
+    fields = type(section).model_fields
+    return [
+        name for name in keys if name in fields and getattr(section, name) != fields[name].default
+    ]
+
+
+def _checked(place: str, value: str, check: Callable[[str], str]) -> None:
+    """A value of `advance_job`, which does not know its profile's scheduler."""
+    field = AdvanceJob.model_fields[place.partition("[")[0]]
+    try:
+        check(value)
+    except ValueError as error:
+        why = f": {error}" if str(error) else ""
+        raise section_fault(
+            f"advance_job.{place}: found {shown(value)}{why}; accepted: {field.description}"
+        ) from None
 
 
 def _shape(asked: Profile | AdvanceJob) -> Shape:

@@ -77,6 +77,7 @@ class QueueLimits:
     max_array_tasks: int | None
     max_submit: int | None  # tasks of this user, queued and running
     max_memory_mb: int | None = None  # of the largest node
+    max_walltime_s: int | None = None
     nodes: frozenset[str] | None = None  # where the tasks may run
     fault: str = ""  # why it did not answer
 

@@ -32,7 +32,8 @@ def render(template: str, values: Mapping[str, object], *, source: str) -> str:
     ----------
     template
         Jinja2 text. Filters beside Jinja's own: ``sh`` quotes a value, or each item of a list,
-        for the shell; ``sbatch`` quotes a value for a ``#SBATCH`` line.
+        for the shell; ``sbatch`` quotes a value for a ``#SBATCH`` line, ``sbatch_path`` the path
+        of a log there.
     values
         The template's variables.
     source
@@ -125,9 +126,9 @@ def sbatch_value(value: object) -> str:
     return escaped if re.fullmatch(r"[\w.,:=+@%/-]+", text) else f'"{escaped}"'
 
 
-def log_path(path: str) -> str:
+def sbatch_path(path: object) -> str:
     """A path as ``--output`` takes it: a real ``%`` is doubled (sbatch.1, filename pattern)."""
-    return path.replace("%", "%%")
+    return sbatch_value(str(path).replace("%", "%%"))
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -138,7 +139,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sh": shell_words, "sbatch": sbatch_value}
+    environment.filters |= {
+        "sh": shell_words,
+        "sbatch": sbatch_value,
+        "sbatch_path": sbatch_path,
+    }
     return environment
 
 

@@ -25,7 +25,9 @@ class Retry:
     max_attempts: int
     memory_factor: float
     walltime_factor: float
-    max_memory_mb: int | None = None  # the most that one array task may ask for; None: no limit
+    # The most that one array task may ask for; None: no limit.
+    max_memory_mb: int | None = None
+    max_walltime_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +116,19 @@ def spent(found: Verdict, retry: Retry) -> str:
     counted = found.failure in CHARGED or found.failure is FailureClass.LOST
     if counted and found.charged >= retry.max_attempts:
         return f"all {retry.max_attempts} attempts are used up"
-    shape, most = found.shape, retry.max_memory_mb
-    if found.failure is FailureClass.OUT_OF_MEMORY and shape and most is not None:
-        held = shape.memory_mb >= most
-        return f"it had {shape.memory_mb} MB, and {most} MB is the most" if held else ""
+    return _at_the_most(found, found.shape, retry) if found.shape else ""
+
+
+def _at_the_most(found: Verdict, shape: Shape, retry: Retry) -> str:
+    """Why no task can have more than a slide had that would need it; empty where one can."""
+    memory_mb, walltime_s = retry.max_memory_mb, retry.max_walltime_s
+    if found.failure is FailureClass.OUT_OF_MEMORY and memory_mb is not None:
+        held = shape.memory_mb >= memory_mb
+        return f"it had {shape.memory_mb} MB, and {memory_mb} MB is the most" if held else ""
+    if found.failure is FailureClass.TIMEOUT and found.alone and walltime_s is not None:
+        most = replace(shape, walltime_s=walltime_s).walltime
+        held = shape.walltime_s >= walltime_s
+        return f"it had {shape.walltime}, and {most} is the most" if held else ""
     return ""
 
 
@@ -125,17 +136,18 @@ def _next_slot(found: Verdict, shape: Shape, *, retry: Retry) -> tuple[Shape, bo
     """The shape of the next slot, and whether the slide has it for itself."""
     match found.failure:
         case FailureClass.OUT_OF_MEMORY:
-            memory_mb = _times(shape.memory_mb, retry.memory_factor)
-            if retry.max_memory_mb is not None:
-                memory_mb = min(memory_mb, max(retry.max_memory_mb, shape.memory_mb))
+            memory_mb = _more(shape.memory_mb, retry.memory_factor, most=retry.max_memory_mb)
             return replace(shape, memory_mb=memory_mb), True
         case FailureClass.TIMEOUT if found.alone:
-            return replace(shape, walltime_s=_times(shape.walltime_s, retry.walltime_factor)), True
+            walltime_s = _more(shape.walltime_s, retry.walltime_factor, most=retry.max_walltime_s)
+            return replace(shape, walltime_s=walltime_s), True
         case FailureClass.TIMEOUT | FailureClass.WORKER_ERROR:
             return shape, True
     return shape, False
 
 
-def _times(amount: int, factor: float) -> int:
+def _more(amount: int, factor: float, *, most: int | None) -> int:
+    """So many times the amount, within what there is; never less than it was."""
     # Rounded first: 100 * 1.1 is 110.00000000000001, which is meant as 110.
-    return math.ceil(round(amount * factor, 6))
+    more = math.ceil(round(amount * factor, 6))
+    return more if most is None else min(more, max(most, amount))

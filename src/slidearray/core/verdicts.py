@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from slidearray.core.classes import CHARGED, PERMANENT, FailureClass
 from slidearray.core.exits import ExitCode, ended_in_words
-from slidearray.core.facts import Facts, facts
+from slidearray.core.facts import Facts, Told, facts
 from slidearray.core.queue import TaskState
 
 if TYPE_CHECKING:
@@ -105,8 +105,13 @@ class SlotHistory:
 
     def __post_init__(self) -> None:
         # Made once: a slot is asked about each of its slides.
-        told_restarts = max(self.restarts, self.outcome.restarts if self.outcome else 0)
-        found = facts(self.executions, slide_ids=self.slide_ids, told_restarts=told_restarts)
+        end = self.outcome
+        told = Told(
+            restarts=max(self.restarts, end.restarts if end else 0),
+            node=end.node if end else "",
+            exit_code=end.exit_code if end else None,
+        )
+        found = facts(self.executions, slide_ids=self.slide_ids, told=told)
         object.__setattr__(self, "facts", found)
 
 
@@ -320,7 +325,7 @@ def _left_early(outcome: SlotOutcome, known: Facts) -> bool:
     code = outcome.exit_code
     if code is None:
         return True
-    # SLURM tells a job that it could not launch by signal 53, which is none.
+    # A signal that is none tells of a job that could not be launched.
     told = -code in _SIGNALS or code in (ExitCode.INTERRUPTED, ExitCode.STORAGE_FULL)
     told = told or code - 128 in (signal.SIGKILL, signal.SIGTERM)  # as a shell around it tells
     return not told

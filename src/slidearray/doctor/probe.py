@@ -16,7 +16,7 @@ from slidearray.doctor.checks import Check, fail, ok, tried, warn
 from slidearray.doctor.folder import read_question
 from slidearray.errors import SlidearrayError
 from slidearray.schedulers.environment import job_identity
-from slidearray.schedulers.limits import ControlGroups, limits_here
+from slidearray.schedulers.limits import GPU_VARIABLES, ControlGroups, gpu_grant, limits_here
 from slidearray.schedulers.queue import Queue
 from slidearray.storage.files import host_name, write_text
 
@@ -34,7 +34,6 @@ SLOW_MEETING_S = 15.0
 #: Beside the meeting, for all other checks.
 OTHER_CHECKS_S = 30.0
 COMMAND_S = 30.0
-GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "SLURM_JOB_GPUS")
 CONTAINER_VARIABLES = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
 #: What control groups round away of the memory that was asked for.
 ROUNDING = 0.98
@@ -86,6 +85,7 @@ def _node_checks(folder: ProbeFolder, question: Question) -> Iterator[Check]:
     if profile.container:
         yield tried("container", lambda: check_container(os.environ))
     if profile.scheduler != "local":
+        yield tried("job", lambda: check_job(os.environ))
         yield tried("jobs from jobs", lambda: check_submitting(folder, question, profile=profile))
 
 
@@ -164,15 +164,29 @@ def check_resources(profile: Profile, groups: ControlGroups) -> Check:
     return ok("resources", f"{found}; {asked}")
 
 
+def check_job(environ: Mapping[str, str]) -> Check:
+    """Whether the scheduler's variables tell which job this is, and of which array."""
+    identity = job_identity(environ)
+    if identity is None:
+        advice = (
+            "a container that begins with a clean environment hides them: hand them on; without "
+            "them a job that is in the queue twice works twice"
+        )
+        return warn("job", "no variable tells which job this is", advice=advice)
+    task = "" if identity.task is None else f", task {identity.task}"
+    return ok("job", f"{identity.scheduler} job {identity.job_id}{task}")
+
+
 def check_gpus(profile: Profile, environ: Mapping[str, str]) -> Check:
     """Whether the job was given the GPUs that its profile asks for, and a driver for them."""
     asked = int(str(profile.gpus).rpartition(":")[2])
     given = {name: environ[name] for name in GPU_VARIABLES if environ.get(name)}
     found = ", ".join(f"{name}={value}" for name, value in given.items()) or "no GPU variable set"
     visible = next(iter(given.values()), "")
-    if len([each for each in visible.split(",") if each]) != asked:
-        advice = "try `gpu_directive: gpus` or `gres` in the profile, or another partition"
-        return fail("gpu", f"{found}; asked: {asked}", advice=advice)
+    grant = gpu_grant(profile.scheduler)
+    told = bool(given) or grant.always_told
+    if told and len([each for each in visible.split(",") if each]) != asked:
+        return fail("gpu", f"{found}; asked: {asked}", advice=grant.advice)
     if shutil.which("nvidia-smi") is None:
         advice = "in a container: `--nv` among its options; else ask for a driver on the nodes"
         return warn("gpu", f"{found}; no nvidia-smi, so no driver was seen", advice=advice)
@@ -182,6 +196,12 @@ def check_gpus(profile: Profile, environ: Mapping[str, str]) -> Check:
         words = (listed.stderr or listed.stdout).strip()
         advice = "the driver does not show them: ask those who run the cluster"
         return fail("gpu", f"{found}; nvidia-smi -L: {words}", advice=advice)
+    if not told:
+        advice = (
+            "jobs side by side may use the same ones: ask those who run the cluster to hand them "
+            "out one by one"
+        )
+        return warn("gpu", f"{found}; {len(cards)} GPUs are seen, asked: {asked}", advice=advice)
     return ok("gpu", f"{found}; {'; '.join(cards)}")
 
 

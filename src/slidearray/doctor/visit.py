@@ -16,11 +16,10 @@ from slidearray.doctor.folder import Question, write_question
 from slidearray.doctor.probe import held_name
 from slidearray.errors import SlidearrayError
 from slidearray.schedulers.arrays import ArrayJob
-from slidearray.schedulers.dialect import dialect_for
+from slidearray.schedulers.dialect import dialect_for, queue_dialect_for
 from slidearray.schedulers.environment import clean_environment
 from slidearray.schedulers.local import LocalTask, run_tasks
 from slidearray.schedulers.queue import Queue
-from slidearray.schedulers.slurm_refusals import advice_for
 from slidearray.storage.feature_file import check_feature_file
 from slidearray.storage.files import write_text
 
@@ -44,7 +43,7 @@ SETTLE_S = 30.0
 WALLTIME_S = 120
 LOG_TAIL = 15
 #: Said of a job that nobody has looked at yet.
-NO_REASON = ("", "None")
+NO_REASON = ("", "none")
 #: The check that both sides have a part in.
 RESULTS = "results"
 
@@ -97,6 +96,7 @@ def _run_here(visit: Visit) -> Check | None:
         arguments=tuple(dialect.task_arguments(job, 0)),
         environment={**clean_environment(os.environ), **dialect.task_environment(job, 0)},
         walltime_s=WALLTIME_S,
+        kill_wait_s=dialect.kill_wait_s,
         log=folder.log,
     )
     ends: list[SlotOutcome | None] = []
@@ -142,6 +142,7 @@ def _follow(visit: Visit, queue: Queue, *, job_id: str) -> Check | None:
     job = SubmittedJob(
         job_id=job_id, name=visit.name, attempt=0, split=0, offset=0, count=1, array=False
     )
+    advice_for = queue_dialect_for(visit.profile).advice_for
     waited = next_ask = 0.0
     end_seen_s: float | None = None
     said = ""
@@ -152,7 +153,7 @@ def _follow(visit: Visit, queue: Queue, *, job_id: str) -> Check | None:
         if end_seen_s is None and waited >= next_ask:
             word = queue.ask([job], {(job_id, 0)}).of(job_id, 0)
             next_ask = waited + min(LONGEST_ASK_S, max(FIRST_ASK_S, waited / 10))
-            if (now := _in_words(word)) != said:
+            if (now := _in_words(word, advice_for)) != said:
                 visit.news(f"job {job_id}: {now}")
                 said = now
             end_seen_s = waited if word.state is TaskState.ENDED else None
@@ -167,8 +168,8 @@ def _follow(visit: Visit, queue: Queue, *, job_id: str) -> Check | None:
     )
 
 
-def _in_words(word: TaskWord) -> str:
-    if word.reason in NO_REASON:
+def _in_words(word: TaskWord, advice_for: Callable[[str], str | None]) -> str:
+    if word.reason.lower() in (*NO_REASON, word.state):
         return str(word.state)
     meaning = advice_for(word.reason) if word.state is TaskState.PENDING else None
     return f"{word.state} ({word.reason}{f': {meaning}' if meaning else ''})"

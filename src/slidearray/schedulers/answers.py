@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from slidearray.core.queue import TaskWord
+from typing import TypeAlias
 
 #: A task of a job: the job's id, and the task's number; a plain job's is 0.
 Task: TypeAlias = tuple[str, int]
@@ -42,11 +37,3 @@ class Accepted:
 
     job_id: str
     cluster: str = ""  # another one than that of this machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """What the accounting tells."""
-
-    tasks: Mapping[Task, TaskWord] = field(default_factory=dict)
-    known: frozenset[str] = frozenset()  # ids of jobs of which it has any task

@@ -53,6 +53,49 @@ def split(shapes: Sequence[Shape], *, limit: int, token: str, attempt: int) -> l
     ]
 
 
+def array_jobs(
+    shapes: Sequence[Shape],
+    *,
+    limit: int,
+    max_running: int | None,
+    token: str,
+    attempt: int,
+    lone_plain: bool = False,
+) -> list[ArrayJob]:
+    """Jobs for all slots, with a throttle that holds over all of them together.
+
+    Parameters
+    ----------
+    shapes
+        Shape of each slot; equal ones are together.
+    limit
+        Tasks that one array may have; 0: there are no arrays, each slot is a plain job.
+    max_running
+        Slots that may run at once; None: all of them. Where jobs outnumber it, they are chained.
+    token, attempt
+        As for `split`.
+    lone_plain
+        An array of one task cannot be had.
+    """
+    jobs = split(shapes, limit=max(limit, 1), token=token, attempt=attempt)
+    total = max_running
+    if total is not None and total < len(jobs):
+        jobs = chained(jobs, lanes=total)
+        total = len(jobs)  # one each; the chains keep it to as many as there are lanes
+    if limit == 0:
+        return jobs
+    counts = [job.count for job in jobs]
+    shares = counts if total is None else throttles(counts, total=total)
+    return [
+        job if lone_plain and job.count == 1 else replace(job, array=_range(job.count, share))
+        for job, share in zip(jobs, shares, strict=True)
+    ]
+
+
+def _range(count: int, throttle: int) -> str:
+    return f"0-{count - 1}" if throttle >= count else f"0-{count - 1}%{throttle}"
+
+
 def _ranges(shapes: Sequence[Shape], *, limit: int) -> Iterator[tuple[int, int]]:
     offset = 0
     for _, group in groupby(shapes):

@@ -26,6 +26,37 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 MEGABYTE = 2**20
+#: Which GPUs are a job's own; the first that is set tells how many.
+GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "SLURM_JOB_GPUS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuGrant:
+    """How a scheduler hands out GPUs."""
+
+    always_told: bool  # a job without such a variable was given none
+    advice: str  # where it was given another number than it asked for
+
+
+_GPU_GRANTS = {
+    "slurm": GpuGrant(
+        always_told=True,
+        advice="try `gpu_directive: gpus` or `gres` in the profile, or another partition",
+    ),
+    # Only its cgroups hook hands out devices and names them; without it a job sees them all.
+    "pbs": GpuGrant(
+        always_told=False,
+        advice="this site may count them by another resource than ngpus: its own pages tell",
+    ),
+}
+
+
+_ANY_GRANT = GpuGrant(always_told=False, advice="ask those who run the cluster")
+
+
+def gpu_grant(scheduler: str) -> GpuGrant:
+    """How a scheduler hands out GPUs."""
+    return _GPU_GRANTS.get(scheduler, _ANY_GRANT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,6 @@ from slidearray.core.verdicts import SlotOutcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: Seconds between TERM and KILL: SLURM's default KillWait.
-KILL_WAIT_S = 30.0
 #: Seconds between two looks at a running slot.
 POLL_S = 0.1
 #: submitit ends what outlives the walltime by this much; our own wrapper is always earlier.
@@ -44,6 +42,7 @@ class LocalTask:
     arguments: tuple[str, ...]
     environment: dict[str, str]  # all of it, not additions
     walltime_s: int
+    kill_wait_s: float  # between TERM and KILL, as its scheduler has it
     log: Path
 
 
@@ -147,7 +146,7 @@ def _submit(task: LocalTask, *, folder: Path, submitter: _Submitter) -> submitit
     # One folder a slot: submitit names results by process id, and ids come round again.
     executor = submitit.LocalExecutor(folder / str(task.slot))
     executor.update_parameters(
-        timeout_min=(task.walltime_s + KILL_WAIT_S + OUTER_GUARD_S) / 60, stderr_to_stdout=True
+        timeout_min=(task.walltime_s + task.kill_wait_s + OUTER_GUARD_S) / 60, stderr_to_stdout=True
     )
     # Ctrl-C and a closed terminal reach the whole foreground group: submitit's processes must
     # live on to end their slots in good order, and what is ignored here they ignore too.
@@ -182,10 +181,10 @@ def run_script(task: LocalTask, submitter: _Submitter) -> SlotOutcome:
     while process.poll() is None:
         timed_out = time.monotonic() >= deadline
         if timed_out or submitter.gone():
-            _end(process)
+            _end(process, kill_wait_s=task.kill_wait_s)
             break
         time.sleep(POLL_S)
-    _signal_group(process, signal.SIGKILL)  # what the script left behind ends with it
+    _signal_all(process, signal.SIGKILL)  # what the script left behind ends with it
     return SlotOutcome(
         exit_code=process.wait(), ended_by=FailureClass.TIMEOUT if timed_out else None
     )
@@ -198,25 +197,46 @@ def _interpreter(script: Path) -> list[str]:
     return shlex.split(first[2:]) if first.startswith("#!") else ["/bin/bash"]
 
 
-def _end(process: command.Process) -> None:
-    """TERM to the whole group, KILL when it does not listen: the order a scheduler keeps."""
-    _signal_group(process, signal.SIGTERM)
-    deadline = time.monotonic() + KILL_WAIT_S
+def _end(process: command.Process, *, kill_wait_s: float) -> None:
+    """TERM to every process of it, KILL when it does not listen: the order a scheduler keeps."""
+    _signal_all(process, signal.SIGTERM)
+    deadline = time.monotonic() + kill_wait_s
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(POLL_S)
-    _signal_group(process, signal.SIGKILL)
+    _signal_all(process, signal.SIGKILL)
 
 
-def _signal_group(process: command.Process, signum: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signum)
+def _signal_all(process: command.Process, signum: signal.Signals) -> None:
+    """Tell a script and all that it started, whatever groups they made for themselves.
+
+    PBS takes a job's whole session, children first, then its process group (openpbs:
+    kill_session in mom_mach.c); SLURM takes what is in the job's control group.
+    """
+    for pid in _of_session(process.pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signum)
+    if signum == signal.SIGKILL:  # of those that were just being started
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+
+
+def _of_session(session: int) -> list[int]:
+    """Processes of a session, the youngest first: children are younger than their parents."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    found = {pid: words for pid in pids if (words := _stat(pid)) and int(words[3]) == session}
+    return sorted(found, key=lambda pid: (int(found[pid][19]), pid), reverse=True)
 
 
 def _process_started(pid: int) -> str:
     """When a process started, in clock ticks since boot; empty when there is none."""
+    words = _stat(pid)
+    return "" if not words or words[0] == "Z" else words[19]
+
+
+def _stat(pid: int) -> list[str]:
+    """What proc_pid_stat(5) tells from the state on; nothing of a process that is not there."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    state, *rest = text.rpartition(")")[2].split()  # the name before it may hold spaces
-    return "" if state == "Z" else rest[18]
+        return []
+    return text.rpartition(")")[2].split()  # the name before it may hold spaces

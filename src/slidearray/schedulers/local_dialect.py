@@ -21,6 +21,7 @@ class LocalDialect:
 
     template = "local.sh.j2"
     runs_here = True
+    kill_wait_s = 30.0
 
     def at_once(self, cpus_per_task: int) -> int:
         """As many as this machine's CPUs take."""
@@ -37,6 +38,19 @@ class LocalDialect:
     ) -> list[ArrayJob]:
         """One job a shape."""
         return split(shapes, limit=max(len(shapes), 1), token=token, attempt=attempt)
+
+    def array_options(
+        self, profile: Profile, shape: Shape, *, exclude: Sequence[str] = ()
+    ) -> list[str]:
+        """None: nobody reads them."""
+        return []
+
+    def advance_options(self, profile: Profile) -> list[str]:
+        """None: there is no such job."""
+        return []
+
+    def check_script(self, text: str, *, source: str) -> None:
+        """Nothing: bash itself looks at a script."""
 
     def submit_argv(
         self, script: Path, *, name: str, after: Sequence[str] = (), held: bool

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from slidearray import command
@@ -15,7 +16,6 @@ from slidearray.errors import RefusedError, SchedulerError
 from slidearray.schedulers.answers import Refusal, RefusalKind
 from slidearray.schedulers.dialect import queue_dialect_for
 from slidearray.schedulers.environment import scheduler_environment, with_defaults
-from slidearray.schedulers.settling import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from slidearray.core.profile import Profile
     from slidearray.core.queue import QueueWord, SubmittedJob
     from slidearray.schedulers.answers import Accepted, Task
-    from slidearray.schedulers.cluster import Cluster
+    from slidearray.schedulers.cluster import Survey
 
 Answer = TypeVar("Answer")
 
@@ -66,7 +66,7 @@ class Queue:
         self._profile = with_defaults(profile, os.environ)
         self._dialect = queue_dialect_for(profile)
         self._patience = patience or Patience()
-        self._settler = Settler(self._dialect, self._tell, lag_s=self._patience.lag_s)
+        self._asker = self._dialect.asker(self._tell, lag_s=self._patience.lag_s)
 
     @property
     def works_here(self) -> bool:
@@ -128,8 +128,10 @@ class Queue:
 
         A held job is not looked at as closely: what no node has, is only seen here.
         """
+        argv = self._dialect.rehearse_argv(script)
         try:
-            self._tell(self._dialect.rehearse_argv(script), script=script)
+            if argv is not None:
+                self._tell(argv, script=script)
         except SchedulerError as error:
             return str(error)
         return ""
@@ -147,8 +149,7 @@ class Queue:
             try:
                 self._tell(self._dialect.release_argv(ids))
             except _RefusedError:
-                held = self._tell(self._dialect.own_argv(_user_name()))
-                if self._dialect.parse_held(held) & set(ids):
+                if self._dialect.held(self._tell, ids, user=_user_name()):
                     raise
 
         self._patiently(release)
@@ -161,15 +162,8 @@ class Queue:
         SchedulerError
             The scheduler refuses it, or does not answer.
         """
-
-        def cancel() -> None:
-            try:
-                self._tell(self._dialect.cancel_argv(ids))
-            except _RefusedError as error:
-                if not self._dialect.forgives(error.said):
-                    raise
-
-        self._patiently(cancel)
+        for argv in self._dialect.cancellations(ids):
+            self._patiently(partial(self._cancel, argv))
 
     def find(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Ids of the jobs in the queue that have one of the names; ended ones are not in it.
@@ -179,8 +173,7 @@ class Queue:
         SchedulerError
             The scheduler does not answer.
         """
-        argv = self._dialect.find_argv(names)
-        return self._dialect.parse_found(self._patiently(lambda: self._tell(argv)))
+        return self._patiently(lambda: self._dialect.find(self._tell, names))
 
     def ask(self, jobs: Sequence[SubmittedJob], unsettled: Collection[Task]) -> QueueWord:
         """What the scheduler tells of jobs; never raises: a fault is part of the answer.
@@ -194,9 +187,9 @@ class Queue:
         unsettled
             Tasks (job id, number) of which no record tells the end.
         """
-        return self._settler.ask(jobs, unsettled)
+        return self._asker.ask(jobs, unsettled)
 
-    def survey(self) -> Cluster:
+    def survey(self) -> Survey:
         """What there is on the cluster.
 
         Raises
@@ -220,21 +213,24 @@ class Queue:
             The scheduler does not answer.
         """
         if not wait:
-            return self._dialect.basics(self._tell).name
-        return self._patiently(lambda: self._dialect.basics(self._tell)).name
+            return self._dialect.cluster_name(self._tell)
+        return self._patiently(lambda: self._dialect.cluster_name(self._tell))
 
     def limits(self) -> QueueLimits:
         """What the scheduler accepts of this user; never raises: a fault is part of the answer."""
         try:
-            return self.limits_from(self.survey())
+            return self.survey().limits(self._profile)
         except SchedulerError as error:
             return QueueLimits(
                 max_array_size=None, max_array_tasks=None, max_submit=None, fault=str(error)
             )
 
-    def limits_from(self, cluster: Cluster) -> QueueLimits:
-        """What of the cluster's limits surely holds for the profile's arrays."""
-        return self._dialect.limits_of(cluster, self._profile)
+    def _cancel(self, argv: Sequence[str]) -> None:
+        try:
+            self._tell(argv)
+        except _RefusedError as error:
+            if not self._dialect.forgives(error.said):
+                raise
 
     def _submit_once(
         self, argv: Sequence[str], *, script: Path, name: str, fds: Collection[int]
@@ -244,7 +240,7 @@ class Queue:
         if done.code == 0 and accepted is not None:
             return self._on_this_cluster(accepted)
         if (done.code == 0 or accepted is not None) and (found := self._id_of(name)):
-            return found  # a wrapper of the site's own says something else than sbatch does
+            return found  # a wrapper of the site's own says something else
         refusal = self._dialect.explain(_said(done))
         if done.code == 0:
             words = f"it printed {done.stdout + done.stderr!r}, and no job {name} is in the queue"
@@ -257,24 +253,22 @@ class Queue:
         if most is None:
             return refusal
         try:
-            own = self._tell(self._dialect.own_argv(_user_name()))
+            queued = self._dialect.count(self._tell, user=_user_name())
         except SchedulerError:
             return refusal
         added = self._dialect.tasks_of(_text_of(script))
-        queued = self._dialect.parse_count(own)
         return self._dialect.with_count(refusal, queued=queued, added=added, most=most)
 
     def _id_of(self, name: str) -> str:
         """The id of the job of a name, also when it has ended; empty when there is none."""
-        answer = self._tell(self._dialect.find_argv([name]))
-        ids = self._dialect.parse_found(answer, ended=True).get(name, [])
+        ids = self._dialect.find(self._tell, [name], ended=True).get(name, [])
         return ids[0] if ids else ""
 
     def _on_this_cluster(self, accepted: Accepted) -> str:
         """The id of a job; one that went to another cluster is taken back, and refused."""
         if not accepted.cluster:
             return accepted.job_id
-        argv = self._dialect.cancel_argv([accepted.job_id], cluster=accepted.cluster)
+        (argv,) = self._dialect.cancellations([accepted.job_id], cluster=accepted.cluster)
         try:
             self._patiently(lambda: self._tell(argv))
             outcome = "and was cancelled"
@@ -282,8 +276,8 @@ class Queue:
             outcome = f"and could not be cancelled ({error}); type: {' '.join(argv)}"
         raise SchedulerError(
             f"job {accepted.job_id} went to the cluster {accepted.cluster}, {outcome}: several "
-            "clusters under one sbatch are not supported; submit on a login node of one of them, "
-            "or ask its administrators for an sbatch that stays there"
+            f"clusters under one {self._dialect.program} are not supported; submit on a login node "
+            f"of one of them, or ask for a {self._dialect.program} that stays there"
         )
 
     def _patiently(self, action: Callable[[], Answer]) -> Answer:

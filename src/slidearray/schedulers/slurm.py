@@ -7,23 +7,32 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from slidearray.core import slurm_directives
 from slidearray.core.queue import TaskState
 from slidearray.errors import RunError
-from slidearray.schedulers import slurm_cluster, slurm_refusals, slurm_words
+from slidearray.schedulers import (
+    slurm_cluster,
+    slurm_questions,
+    slurm_refusals,
+    slurm_words,
+)
 from slidearray.schedulers.answers import Accepted, RefusalKind
-from slidearray.schedulers.arrays import ArrayJob, chained, split, throttles
+from slidearray.schedulers.arrays import array_jobs
 from slidearray.schedulers.environment import SBATCH_DEFAULTS
+from slidearray.schedulers.slurm_settling import Settler
 from slidearray.schedulers.slurm_states import task_state
+from slidearray.schedulers.slurm_survey import SlurmSurvey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slidearray.core.profile import Profile
-    from slidearray.core.queue import QueueLimits, SubmittedJob, TaskWord
+    from slidearray.core.queue import QueueLimits
     from slidearray.core.shapes import Shape
-    from slidearray.schedulers.answers import History, Refusal, Task
-    from slidearray.schedulers.cluster import Cluster, Tell
+    from slidearray.schedulers.answers import Refusal
+    from slidearray.schedulers.arrays import ArrayJob
+    from slidearray.schedulers.cluster import Tell
 
 #: MaxArraySize where nobody changed it (slurm.conf): it caps the index, so 0 to 1000 are allowed.
 DEFAULT_MAX_ARRAY_SIZE = 1001
@@ -43,6 +52,7 @@ class SlurmDialect:
 
     template = "slurm.sh.j2"
     runs_here = False
+    kill_wait_s = 30.0  # KillWait where nobody changed it (slurm.conf.5)
     program = "sbatch"
     # Lists of tasks whole, and not cut at 64 characters (squeue.1).
     query_environment: Mapping[str, str] = MappingProxyType({"SLURM_BITSTR_LEN": "0"})
@@ -61,20 +71,26 @@ class SlurmDialect:
         limits: QueueLimits,
     ) -> list[ArrayJob]:
         """Jobs for all slots of an attempt; a throttle holds over all of them together."""
-        limit = _or_default(limits.largest_array(profile.max_array_size))
-        jobs = split(shapes, limit=max(limit, 1), token=token, attempt=attempt)
-        total = profile.max_running
-        if total is not None and total < len(jobs):
-            jobs = chained(jobs, lanes=total)
-            total = len(jobs)  # one each; the chains keep it to as many as there are lanes
-        if limit == 0:
-            return jobs
-        counts = [job.count for job in jobs]
-        shares = counts if total is None else throttles(counts, total=total)
-        return [
-            replace(job, array=_range(job.count, throttle=share))
-            for job, share in zip(jobs, shares, strict=True)
-        ]
+        return array_jobs(
+            shapes,
+            limit=_or_default(limits.largest_array(profile.max_array_size)),
+            max_running=profile.max_running,
+            token=token,
+            attempt=attempt,
+        )
+
+    def array_options(
+        self, profile: Profile, shape: Shape, *, exclude: Sequence[str] = ()
+    ) -> list[str]:
+        """What follows ``#SBATCH`` in an array's script, beside what its template says itself."""
+        return slurm_directives.array_options(profile, exclude=exclude)
+
+    def advance_options(self, profile: Profile) -> list[str]:
+        """What follows ``#SBATCH`` in the script of the job behind the arrays."""
+        return slurm_directives.advance_options(profile)
+
+    def check_script(self, text: str, *, source: str) -> None:
+        """Nothing: sbatch itself looks at a script."""
 
     def submit_argv(
         self, script: Path, *, name: str, after: Sequence[str] = (), held: bool
@@ -105,49 +121,44 @@ class SlurmDialect:
                 return Accepted(job_id=match[1], cluster=match[2] or "")
         return None
 
+    def task_id(self, job_id: str, task: int) -> str:
+        """``12_3``."""
+        return f"{job_id}_{task}"
+
     def explain(self, words: str) -> Refusal:
         """What an error means, and what to change."""
         return slurm_refusals.explain(words)
+
+    def advice_for(self, reason: str) -> str | None:
+        """What a pending reason means."""
+        return slurm_refusals.advice_for(reason)
 
     def release_argv(self, job_ids: Sequence[str]) -> list[str]:
         """`scontrol release`: an array's id stands for all its tasks."""
         return ["scontrol", "release", ",".join(job_ids)]
 
-    def cancel_argv(self, job_ids: Sequence[str], *, cluster: str = "") -> list[str]:
+    def cancellations(self, job_ids: Sequence[str], *, cluster: str = "") -> list[list[str]]:
         """`scancel`, which says nothing of jobs that have ended."""
-        return ["scancel", *([f"--clusters={cluster}"] if cluster else []), *job_ids]
+        return [["scancel", *([f"--clusters={cluster}"] if cluster else []), *job_ids]]
 
-    def find_argv(self, names: Sequence[str]) -> list[str]:
-        """`squeue`, one line for all pending tasks of an array; hidden partitions too."""
-        return [*_SQUEUE, "--states=all", f"--name={','.join(names)}"]
+    def find(
+        self, tell: Tell, names: Sequence[str], *, ended: bool = False
+    ) -> dict[str, list[str]]:
+        """Ids by name, from one `squeue`."""
+        return parse_found(tell(slurm_questions.find_argv(names)), ended=ended)
 
-    def parse_found(self, stdout: str, *, ended: bool = False) -> dict[str, list[str]]:
-        """Ids of jobs by name; one in a state of a later SLURM has not ended."""
-        rows = [
-            (task_state(row.state) is TaskState.ENDED, row)
-            for row in slurm_words.queue_rows(stdout)
-        ]
-        found: dict[str, list[str]] = {}
-        for has_ended, row in sorted(rows, key=lambda each: each[0]):
-            if ended or not has_ended:
-                found.setdefault(row.name, []).append(row.job_id)
-        return {name: list(dict.fromkeys(ids)) for name, ids in found.items()}
-
-    def own_argv(self, user: str) -> list[str]:
-        """`squeue` of everything that a user has, a line a task."""
-        return [*_SQUEUE, "--array", f"--user={user}"]
-
-    def parse_held(self, stdout: str) -> set[str]:
-        """Ids of jobs that a person holds."""
-        return {
+    def held(self, tell: Tell, ids: Sequence[str], *, user: str) -> set[str]:
+        """Those of `ids` that a person holds, from one `squeue` of everything that he has."""
+        rows = slurm_words.queue_rows(tell(slurm_questions.own_argv(user)))
+        return set(ids) & {
             row.job_id
-            for row in slurm_words.queue_rows(stdout)
+            for row in rows
             if task_state(row.state) is TaskState.PENDING and row.reason == "JobHeldUser"
         }
 
-    def parse_count(self, stdout: str) -> int:
-        """How many tasks are pending or at work."""
-        rows = slurm_words.queue_rows(stdout)
+    def count(self, tell: Tell, *, user: str) -> int:
+        """How many tasks are pending or at work, from one `squeue`."""
+        rows = slurm_words.queue_rows(tell(slurm_questions.own_argv(user)))
         return sum(task_state(row.state) is not TaskState.ENDED for row in rows)
 
     def with_count(self, refusal: Refusal, *, queued: int, added: int, most: int) -> Refusal:
@@ -165,32 +176,9 @@ class SlurmDialect:
         last = re.search(r"^#SBATCH --array=0-([0-9]+)", script, re.MULTILINE)
         return int(last[1]) + 1 if last else 1
 
-    def queue_argv(self, names: Sequence[str]) -> list[str]:
-        """`squeue`, a line a task, with those that ended until SLURM forgets them (MinJobAge)."""
-        return [*_SQUEUE, "--states=all", "--array", f"--name={','.join(names)}"]
-
-    def parse_queue(self, stdout: str, jobs: Sequence[SubmittedJob]) -> dict[Task, TaskWord]:
-        """What squeue says of the tasks of `jobs`."""
-        return slurm_words.parse_queue(stdout, jobs)
-
-    def history_argv(self, job_ids: Sequence[str]) -> list[str]:
-        """`sacct`, with every execution of a task that was requeued."""
-        return [
-            "sacct",
-            "--noheader",
-            "--parsable2",
-            "--duplicates",
-            f"--format={slurm_words.HISTORY_FORMAT}",
-            f"--jobs={','.join(job_ids)}",
-        ]
-
-    def parse_history(self, stdout: str, jobs: Sequence[SubmittedJob]) -> History:
-        """What sacct says of the tasks of `jobs`."""
-        return slurm_words.parse_history(stdout, jobs)
-
-    def keeps_no_history(self, words: str) -> bool:
-        """Whether sacct has nothing to read on this cluster."""
-        return "accounting storage is disabled" in words or "sacct: not found" in words
+    def asker(self, tell: Tell, *, lag_s: float) -> Settler:
+        """Who asks squeue, and sacct for what squeue does not tell."""
+        return Settler(tell, lag_s=lag_s)
 
     def forgives(self, words: str) -> bool:
         """Whether each line says that a job has ended, or is not known any more."""
@@ -201,17 +189,13 @@ class SlurmDialect:
         said = {long or _SHORT_OPTIONS[short] for long, short in _OPTION.findall(script)}
         return [name for name, key in SBATCH_DEFAULTS.items() if key in said]
 
-    def basics(self, tell: Tell) -> Cluster:
-        """What `scontrol show config` tells."""
-        return slurm_cluster.basics(tell)
+    def cluster_name(self, tell: Tell) -> str:
+        """ClusterName of `scontrol show config`."""
+        return slurm_cluster.basics(tell).name
 
-    def survey(self, tell: Tell, *, user: str) -> Cluster:
+    def survey(self, tell: Tell, *, user: str) -> SlurmSurvey:
         """What scontrol and sacctmgr tell."""
-        return slurm_cluster.survey(tell, user=user)
-
-    def limits_of(self, cluster: Cluster, profile: Profile) -> QueueLimits:
-        """What surely holds for a profile's arrays."""
-        return slurm_cluster.limits_of(cluster, profile)
+        return SlurmSurvey(slurm_cluster.survey(tell, user=user))
 
     def task_arguments(self, job: ArrayJob, task: int) -> list[str]:
         """None: the script takes its slot from the array."""
@@ -255,9 +239,6 @@ class SlurmDialect:
         return f"{str(folder).replace('%', '%%')}/{name}"
 
 
-_SQUEUE = ("squeue", "--noheader", "--all", f"--Format={slurm_words.QUEUE_FORMAT}")
-
-
 def _as_path(script: Path) -> str:
     """A script's path, never read as an option."""
     text = str(script)
@@ -268,5 +249,13 @@ def _or_default(largest: int | None) -> int:
     return DEFAULT_MAX_ARRAY_SIZE if largest is None else largest
 
 
-def _range(count: int, *, throttle: int) -> str:
-    return f"0-{count - 1}" if throttle >= count else f"0-{count - 1}%{throttle}"
+def parse_found(stdout: str, *, ended: bool = False) -> dict[str, list[str]]:
+    """Ids of jobs by name, those that have not ended first; a state of a later SLURM is no end."""
+    rows = [
+        (task_state(row.state) is TaskState.ENDED, row) for row in slurm_words.queue_rows(stdout)
+    ]
+    found: dict[str, list[str]] = {}
+    for has_ended, row in sorted(rows, key=lambda each: each[0]):
+        if ended or not has_ended:
+            found.setdefault(row.name, []).append(row.job_id)
+    return {name: list(dict.fromkeys(ids)) for name, ids in found.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.queue import QueueLimits
 from slidearray.errors import SchedulerError
-from slidearray.schedulers.cluster import Association, Cluster, Node, Partition, Qos
+from slidearray.schedulers.slurm_parts import Association, Cluster, Node, Partition, Qos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,19 @@ def limits_of(cluster: Cluster, profile: Profile) -> QueueLimits:
         max_array_tasks=cluster.max_array_tasks,
         max_submit=_max_submit(cluster, profile, partitions),
         max_memory_mb=max(memory, default=None),
+        max_walltime_s=longest(cluster, profile.qos, partitions),
         nodes=frozenset(node.name for node, _ in nodes) or None,
     )
+
+
+def longest(cluster: Cluster, qos: str | None, partitions: Sequence[Partition]) -> int | None:
+    """The most seconds that a task may ask for in any of `partitions`; None: no limit."""
+    limits = [partition.max_time_s for partition in partitions]
+    most = (
+        None if None in limits else max((each for each in limits if each is not None), default=None)
+    )
+    of_qos = [each.max_time_s for each in cluster.qos or () if each.name == qos]
+    return min((each for each in (most, *of_qos) if each is not None), default=None)
 
 
 def _max_submit(cluster: Cluster, profile: Profile, partitions: Sequence[Partition]) -> int | None:

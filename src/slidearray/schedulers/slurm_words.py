@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidearray.core.queue import SubmittedJob, TaskState, TaskWord
-from slidearray.schedulers.answers import History
 from slidearray.schedulers.slurm_states import from_wait_status, outcome, task_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from slidearray.schedulers.answers import Task
 
@@ -37,6 +36,14 @@ _JOB_ID = re.compile(r"([0-9]+)(?:_([0-9]+|\[[^\]]*\]?))?(?:\.(.+))?")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 #: The reason of a job that the scheduler has not come to yet.
 _NOT_LOOKED_AT = "None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What sacct tells."""
+
+    tasks: Mapping[Task, TaskWord] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()  # ids of jobs of which it has any task
 
 
 def task_numbers(text: str) -> list[int]:

@@ -11,8 +11,8 @@ from slidearray.core.exits import ended_in_words
 from slidearray.core.queue import TaskState
 from slidearray.core.resending import resend
 from slidearray.core.verdicts import State
-from slidearray.schedulers.slurm_refusals import advice_for
-from slidearray.storage.configs import run_config
+from slidearray.schedulers.dialect import queue_dialect_for
+from slidearray.storage.configs import run_config, run_profile
 from slidearray.storage.lock import lock_is_live
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ WAITS_FOR_SLOTS = frozenset({"Dependency", ""})
 
 def meaning(run: RunDir, reason: str) -> str:
     """What a pending reason means, with the run's own name in the commands to type."""
-    return (advice_for(reason) or "").replace(" RUN`", f" {run.typed}`")
+    advice = queue_dialect_for(run_profile(run)).advice_for(reason)
+    return (advice or "").replace(" RUN`", f" {run.typed}`")
 
 
 def how(outcome: SlotOutcome) -> str:

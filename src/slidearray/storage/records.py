@@ -14,7 +14,7 @@ from slidearray.errors import RunError
 from slidearray.storage.files import append_line, json_line, make_folder, parse_events, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from slidearray.core.events import Event
@@ -138,9 +138,14 @@ def _events(data: bytes, path: Path) -> list[Event]:
 
 def _record_files(attempt: AttemptDir, *, relist: bool = False) -> Iterator[tuple[int, Path]]:
     for bucket in _listed(attempt.records_root, relist=relist):
-        for path in _listed(bucket, relist=relist):
-            if match := RECORD_NAME.fullmatch(path.name):
-                yield int(match[1]), path
+        yield from _recorded(_listed(bucket, relist=relist))
+
+
+def _recorded(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
+    """The records among `paths`, each with its slot."""
+    for path in paths:
+        if match := RECORD_NAME.fullmatch(path.name):
+            yield int(match[1]), path
 
 
 def _listed(folder: Path, *, relist: bool) -> list[Path]:
@@ -153,6 +158,25 @@ def _listed(folder: Path, *, relist: bool) -> list[Path]:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def executions_before(attempt: AttemptDir, slot: int) -> int:
+    """How many executions of a slot have a record by now; superseded ones count for nothing.
+
+    A record that cannot be read counts: somebody began to write it.
+    """
+    folder = attempt.record(slot, "").parent
+    return sum(
+        found == slot and not _is_superseded(path)
+        for found, path in _recorded(_listed(folder, relist=True))
+    )
+
+
+def _is_superseded(path: Path) -> bool:
+    try:
+        return any(event["event"] == "superseded" for event in read_record(path))
+    except (OSError, RunError):
+        return False
 
 
 def recorded_file_fault(path: Path, *, size: int) -> str | None:

@@ -67,7 +67,7 @@ def run_here(
     journal = _begin(prepared)
     watch = _Watch(prepared, journal)
     run_tasks(
-        _local_tasks(prepared),
+        local_tasks(prepared),
         window=_window(prepared.profile),
         ended=watch.ended,
         tick=lambda: on_events(watch.new_events()),
@@ -159,7 +159,8 @@ def _window(profile: Profile) -> int:
     return min(window, profile.max_running) if profile.max_running else window
 
 
-def _local_tasks(prepared: PreparedAttempt) -> list[LocalTask]:
+def local_tasks(prepared: PreparedAttempt) -> list[LocalTask]:
+    """The slots of an attempt, each as the profile's scheduler would begin and end it."""
     dialect = dialect_for(prepared.profile)
     environment = clean_environment(os.environ)
     return [
@@ -169,6 +170,7 @@ def _local_tasks(prepared: PreparedAttempt) -> list[LocalTask]:
             arguments=tuple(dialect.task_arguments(job, task)),
             environment={**environment, **dialect.task_environment(job, task)},
             walltime_s=job.shape.walltime_s,
+            kill_wait_s=dialect.kill_wait_s,
             log=prepared.folder.log(job.index, task),
         )
         for job in prepared.jobs

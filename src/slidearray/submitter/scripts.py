@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidearray.core.container import container_words
-from slidearray.core.directives import advance_options, array_options
-from slidearray.core.profile import OPTION_KEYS
-from slidearray.core.rendering import log_path, render, template_names
-from slidearray.errors import TemplateError
+from slidearray.core.ids import control_character
+from slidearray.core.rendering import render, template_names
+from slidearray.core.scheduler_keys import OPTION_KEYS, WRITTEN_KEYS
+from slidearray.errors import RunError, TemplateError
 from slidearray.schedulers.arrays import ArrayJob
 from slidearray.schedulers.dialect import dialect_for
 from slidearray.storage.builtin import builtin_dir
@@ -50,7 +51,8 @@ def array_script(
         When the profile's own template cannot be read or rendered, or leaves out what the profile
         says.
     RunError
-        When the scheduler or apptainer cannot work with the path of the project or the run.
+        When the scheduler or apptainer cannot work with the path of the project or the run, when
+        the script cannot hold a variable, or when the scheduler would refuse it.
     """
     words = ["work", str(run.root), str(number)]
     values = {
@@ -74,20 +76,25 @@ def advance_script(run: RunDir, profile: Profile, *, number: int, name: str) -> 
     ------
     TemplateError
         When a path cannot be written into a script.
+    RunError
+        When the script cannot hold a variable, or when the scheduler would refuse it.
     """
     python = sys.executable if profile.container else profile.python or sys.executable
     template = builtin_dir("templates") / f"{profile.scheduler}-advance.sh.j2"
     values = {
         "job_name": name,
-        "options": advance_options(profile),
+        "options": dialect_for(profile).advance_options(profile),
         "shape": profile.advance_job.shape(),
-        "log": log_path(str(run.attempt(number).advance_log)),
+        "log": str(run.attempt(number).advance_log),
         "profile": profile,
         "project": str(run.project),
         "cache_dir": str(run.cache_dir),
         "command": [*_python(python), "-m", "slidearray", "advance", str(run.root), str(number)],
+        **_of_the_submitter(profile),
     }
-    return render(_read(template), values, source=str(template))
+    text = render(_read(template), values, source=str(template))
+    dialect_for(profile).check_script(text, source=str(template))
+    return text
 
 
 def probe_script(
@@ -137,10 +144,28 @@ def _array_values(
         "offset": job.offset,
         "slot": job.offset if job.array is None else None,
         "shape": job.shape,
-        "options": array_options(profile, exclude=exclude),
+        "options": dialect_for(profile).array_options(profile, job.shape, exclude=exclude),
         "profile": profile,
         "python": _python(_worker_python(profile)),
+        **_of_the_submitter(profile),
     }
+
+
+def _of_the_submitter(profile: Profile) -> dict[str, object]:
+    """What jobs take over from whoever submits, where the script itself has to hold it."""
+    mask = os.umask(0o077)  # it can be read only by setting it
+    os.umask(mask)
+    written = "environment" in WRITTEN_KEYS.get(profile.scheduler, ())
+    names = profile.environment if written else ()
+    environment = [(name, os.environ[name]) for name in names if name in os.environ]
+    for name, value in environment:
+        if control := control_character(value):
+            raise RunError(
+                f"profile {profile.name}: environment: the value of {name} holds {control!a}, "
+                "which cannot be written into a job script; take it out, and let a setup line set "
+                f"{name}"
+            )
+    return {"umask": f"{mask:04o}", "environment": environment}
 
 
 def _command(profile: Profile, words: Sequence[str], *, folders: Sequence[Path]) -> list[str]:
@@ -181,13 +206,25 @@ def _from_array_template(
             f"{path}: does not use {', '.join(lacking)}: begin its last line with "
             "`exec {{ command | sh }}`, as our own templates do"
         )
-    given = [f"profile.{key}" for key in profile.given(OPTION_KEYS)]
+    _check_nothing_is_ignored(profile, names, source=str(path))
+    dialect_for(profile).check_script(text, source=str(path))
+    return text
+
+
+def _check_nothing_is_ignored(profile: Profile, names: frozenset[str], *, source: str) -> None:
+    """Refuse a template that leaves out what its profile says."""
+    for key in profile.given(WRITTEN_KEYS.get(profile.scheduler, ())):
+        if key not in names:
+            raise TemplateError(
+                f"{source}: does not use {key}, so what the profile says there would be ignored: "
+                f"write {key} out, as our own templates do"
+            )
+    given = [f"profile.{key}" for key in profile.given(OPTION_KEYS[profile.scheduler])]
     if "options" not in names and (ignored := [name for name in given if name not in names]):
         raise TemplateError(
-            f"{path}: uses neither {ignored[0]} nor options, so what the profile says there would "
-            "be ignored: write options out, as our own templates do"
+            f"{source}: uses neither {ignored[0]} nor options, so what the profile says there "
+            "would be ignored: write options out, as our own templates do"
         )
-    return text
 
 
 def _read(path: Path) -> str:

@@ -16,7 +16,7 @@ from slidearray.errors import SlidearrayError, StorageFullError
 from slidearray.schedulers.environment import job_identity
 from slidearray.schedulers.limits import ControlGroups
 from slidearray.storage.files import execution_token, host_name, storage_fault
-from slidearray.storage.records import RecordWriter
+from slidearray.storage.records import RecordWriter, executions_before
 from slidearray.storage.slots import read_slot
 from slidearray.worker.child_process import Children
 from slidearray.worker.deadline import Deadline
@@ -78,7 +78,7 @@ def supervise(
                 return _stand_aside(folder, slot, stray, signals=signals)
             children = Children(run, token=execution_token(), groups=groups or ControlGroups())
             about = {"slot": slot, "attempt": attempt, "walltime_s": walltime_s}
-            about |= _here(children) | _job(identity)
+            about |= _here(children) | _job(identity, folder, slot)
             return _work(folder, children, signals=signals, deadline=deadline, about=about)
         except (SlidearrayError, OSError) as error:
             return _failed(error, run.root)
@@ -124,16 +124,23 @@ def _here(children: Children) -> dict[str, Any]:
     }
 
 
-def _job(identity: JobIdentity | None) -> dict[str, Any]:
+def _job(identity: JobIdentity | None, folder: AttemptDir, slot: int) -> dict[str, Any]:
     """The scheduler's names for this execution; outside of a job it has none."""
     if identity is None:
         return {}
     return {
         "job_id": identity.job_id,
         "task": identity.task,
-        "restarts": identity.restarts,
+        **_restarts(identity, folder, slot),
         "node": identity.node or host_name(),
     }
+
+
+def _restarts(identity: JobIdentity, folder: AttemptDir, slot: int) -> dict[str, Any]:
+    """How often the slot was begun before: by the scheduler's word, else by its records."""
+    if identity.restarts is not None:
+        return {"restarts": identity.restarts}
+    return {"restarts": executions_before(folder, slot), "restarts_counted": True}
 
 
 def _failed(error: SlidearrayError | OSError, where: Path) -> ExitCode:

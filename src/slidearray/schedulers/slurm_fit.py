@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from slidearray.core.shapes import Shape
+from slidearray.schedulers.cluster import Problem
+from slidearray.schedulers.slurm_cluster import longest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from slidearray.core.profile import Profile
-    from slidearray.schedulers.cluster import Association, Cluster, Node, Partition
+    from slidearray.schedulers.slurm_parts import Association, Cluster, Node, Partition
 
 #: ``c1``, ``c[1-3,07-09]``, ``rack[1-2]n[0-9]``
 _HOSTS = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")
 _FEATURE = re.compile(r"[A-Za-z_][\w.:=+/-]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A key of a profile that the cluster has no use for."""
-
-    key: str
-    found: str
-    accepted: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +116,7 @@ def _of_partition(
 def _of_walltime(
     wish: Wish, cluster: Cluster, partitions: Collection[Partition]
 ) -> Iterator[Problem]:
-    limits = [partition.max_time_s for partition in partitions]
-    longest = None if None in limits else max(limit for limit in limits if limit is not None)
-    of_qos = [qos.max_time_s for qos in cluster.qos or () if qos.name == wish.qos]
-    least = min((each for each in (longest, *of_qos) if each is not None), default=None)
+    least = longest(cluster, wish.qos, list(partitions))
     if least is not None and wish.shape.walltime_s > least:
         most = Shape(cpus=1, memory_mb=1, walltime_s=least).walltime
         yield Problem(

@@ -13,9 +13,9 @@ import pytest
 from tests.fakes.jobs import profile
 
 from slidearray.errors import SchedulerError
-from slidearray.schedulers.cluster import Association, Cluster, Partition, Qos
-from slidearray.schedulers.cluster_fit import host_names, problems
-from slidearray.schedulers.slurm_cluster import gpus_of, limits_of, survey
+from slidearray.schedulers.slurm_cluster import gpus_of, limits_of, longest, survey
+from slidearray.schedulers.slurm_fit import host_names, problems
+from slidearray.schedulers.slurm_parts import Association, Cluster, Partition, Qos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,21 @@ def tell(argv: Sequence[str]) -> str:
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     return survey(tell, user="root")
+
+
+@pytest.mark.parametrize(
+    ("limits", "qos", "most"),
+    [((60, 90), None, 90), ((60, None), None, None), ((60, None), "short", 30), ((), None, None)],
+)
+def test_a_task_may_have_the_time_of_its_longest_partition_within_its_qos(
+    limits: tuple[int | None, ...], qos: str | None, most: int | None
+) -> None:
+    found = replace(survey(tell, user="me"), qos=(Qos(name="short", max_time_s=30),))
+    own = [
+        Partition(name=str(k), default=False, state="UP", max_time_s=limit)
+        for k, limit in enumerate(limits)
+    ]
+    assert longest(found, qos, own) == most
 
 
 def test_the_configuration_is_read(cluster: Cluster) -> None:

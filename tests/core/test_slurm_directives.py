@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.sbatch_reading import sbatch_reads
 
-from slidearray.core.directives import (
+from slidearray.core.profile import parse_profile
+from slidearray.core.slurm_directives import (
     REFUSED,
     SHORT_FORMS,
     advance_options,
     array_options,
     checked_directive,
 )
-from slidearray.core.profile import parse_profile
 from slidearray.errors import ProfileError
 
 if TYPE_CHECKING:

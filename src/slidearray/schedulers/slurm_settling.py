@@ -1,4 +1,4 @@
-"""What became of tasks, from a queue that forgets and an accounting that is behind."""
+"""What became of tasks, from a squeue that forgets and a sacct that is behind."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from slidearray.core.classes import FailureClass
 from slidearray.core.queue import FORGOTTEN, QueueWord, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
 from slidearray.errors import SchedulerError
-from slidearray.schedulers.answers import History
+from slidearray.schedulers import slurm_cluster, slurm_questions, slurm_words
+from slidearray.schedulers.slurm_words import History
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from slidearray.core.queue import SubmittedJob
     from slidearray.schedulers.answers import Task
-    from slidearray.schedulers.cluster import Cluster, Tell
-    from slidearray.schedulers.dialect import QueueDialect
+    from slidearray.schedulers.cluster import Tell
+    from slidearray.schedulers.slurm_parts import Cluster
 
 _BEHIND = "accounting lags"
 _PRIVATE = "people see their own jobs only on this cluster; ask as the one who submitted them"
@@ -34,20 +35,17 @@ _TAKEN_OUT = TaskWord(
 
 
 class Settler:
-    """Asks a queue first, and the accounting only for ends that have to be explained.
+    """Asks squeue first, and sacct only for ends that have to be explained.
 
     Parameters
     ----------
-    dialect
-        The scheduler's.
     tell
         Runs a command.
     lag_s
         How far the accounting may be behind before its silence means something.
     """
 
-    def __init__(self, dialect: QueueDialect, tell: Tell, *, lag_s: float) -> None:
-        self._dialect = dialect
+    def __init__(self, tell: Tell, *, lag_s: float) -> None:
         self._tell = tell
         self._lag_s = lag_s
         self._behind_since: dict[Task, float] = {}
@@ -58,8 +56,8 @@ class Settler:
         if not jobs:
             return QueueWord(tasks={})
         try:
-            argv = self._dialect.queue_argv([job.name for job in jobs])
-            queue = self._dialect.parse_queue(self._tell(argv), jobs)
+            argv = slurm_questions.queue_argv([job.name for job in jobs])
+            queue = slurm_words.parse_queue(self._tell(argv), jobs)
         except SchedulerError as error:
             return QueueWord(tasks={}, fault=str(error))
         over = [task for task in unsettled if _is_over(queue.get(task))]
@@ -88,10 +86,10 @@ class Settler:
         wanted = {job_id for job_id, _ in over}
         asked = [job for job in jobs if job.job_id in wanted]
         try:
-            argv = self._dialect.history_argv([job.job_id for job in asked])
-            history, fault = self._dialect.parse_history(self._tell(argv), asked), ""
+            argv = slurm_questions.history_argv([job.job_id for job in asked])
+            history, fault = slurm_words.parse_history(self._tell(argv), asked), ""
         except SchedulerError as error:
-            if self._dialect.keeps_no_history(str(error)):
+            if slurm_questions.keeps_no_history(str(error)):
                 return QueueWord(tasks=queue)
             history, fault = History(), str(error)
         queued = {job_id for job_id, _ in queue}
@@ -150,7 +148,7 @@ class Settler:
         """What the scheduler tells of itself, asked once; None while it does not answer."""
         if self._basics is None:
             with suppress(SchedulerError):
-                self._basics = self._dialect.basics(self._tell)
+                self._basics = slurm_cluster.basics(self._tell)
         return self._basics
 
 
