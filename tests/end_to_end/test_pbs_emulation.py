@@ -116,6 +116,13 @@ def test_a_range_that_pbs_would_refuse_is_refused_with_the_advice_of_a_real_refu
     assert PbsDialect().explain("qsub: illegal -J value").advice in refused
 
 
+def test_a_range_beyond_the_max_array_size_of_the_profile_is_refused(ready: Project) -> None:
+    template = own_template(ready, instead_of="-J {{ array }}", line="-J 0-5")
+    planned(ready, template=template, max_array_size=5)
+    refused = ready.run("submit", "runs/pbs", "--local", expect=1).stderr
+    assert "it has 6 tasks, and max_array_size is 5" in refused
+
+
 def test_the_whole_task_is_told_when_its_walltime_is_over(ready: Project) -> None:
     waits = "until [ -e told ]; do read -t 0.05 < /dev/zero; done"
     lines = [

@@ -60,7 +60,7 @@ class Dialect(Protocol):
     def advance_options(self, profile: Profile) -> list[str]:
         """What stands in the directives of the job behind an attempt's arrays."""
 
-    def check_script(self, text: str, *, source: str) -> None:
+    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
         """Look at a rendered script as the scheduler would, before it is asked.
 
         Raises

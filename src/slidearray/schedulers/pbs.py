@@ -72,7 +72,7 @@ class PbsDialect:
         """What follows ``#PBS`` in the script of the job behind the arrays."""
         return pbs_directives.advance_options(profile)
 
-    def check_script(self, text: str, *, source: str) -> None:
+    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
         """Refuse what qsub would refuse, or take and never run.
 
         Raises
@@ -80,7 +80,8 @@ class PbsDialect:
         RunError
             With each fault and what to change.
         """
-        pbs_rules.check_script(text, source=source)
+        size = profile.max_array_size
+        pbs_rules.check_script(text, source=source, max_array_size=None if size == "auto" else size)
 
     def submit_argv(
         self, script: Path, *, name: str, after: Sequence[str] = (), held: bool

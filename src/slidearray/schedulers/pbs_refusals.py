@@ -22,8 +22,9 @@ _ARRAY_SIZE = (
     "put what `qstat -Bf` and `qstat -Qf` call max_array_size into the profile's `max_array_size`"
 )
 _THROTTLE = (
-    "PBS takes one range of at least two tasks, and a version that is too old takes no throttle "
-    "behind it: leave `max_running` out of the profile, or mend the job template"
+    "PBS takes one range of at least two tasks, no more than `max_array_size`, and a version that "
+    "is too old takes no throttle behind it: leave `max_running` out of the profile, or mend the "
+    "job template"
 )
 _NO_NODE = (
     "no node has that many `cpus_per_task`, that `memory` and those `gpus`, or what `constraint` "

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from slidearray.errors import RunError
+from slidearray.schedulers.pbs_refusals import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def refused_range(text: str, *, max_array_size: int | None = None) -> str:
     return ""
 
 
-def check_script(text: str, *, source: str) -> None:
+def check_script(text: str, *, source: str, max_array_size: int | None = None) -> None:
     """Refuse a script that PBS would refuse, or take and never run.
 
     Parameters
@@ -80,18 +81,20 @@ def check_script(text: str, *, source: str) -> None:
         The script.
     source
         Where it is, for messages.
+    max_array_size
+        Tasks that an array may have; None: nobody says.
 
     Raises
     ------
     RunError
         With each fault.
     """
-    faults = list(_faults(text))
+    faults = list(_faults(text, max_array_size))
     if faults:
         raise RunError("\n".join(f"{source}: {fault}" for fault in faults))
 
 
-def _faults(text: str) -> Iterator[str]:
+def _faults(text: str, max_array_size: int | None) -> Iterator[str]:
     options: list[Option] = []
     for number, line in _directives(text):
         try:
@@ -99,7 +102,7 @@ def _faults(text: str) -> Iterator[str]:
         except ValueError as error:
             yield f"line {number}: qsub cannot read `#PBS {line}`: {error}"
     for number, letter, value in options:
-        if reason := _refused(letter, value):
+        if reason := _refused(letter, value, max_array_size):
             yield f"line {number}: PBS refuses `-{letter} {value}`: {reason}"
     yield from _of_arrays(options)
     yield from _of_resources(options)
@@ -129,10 +132,10 @@ def _options(number: int, line: str) -> Iterator[Option]:
         yield number, letter, value
 
 
-def _refused(letter: str, value: str) -> str:
-    """Why one option is refused for itself; empty when it is not."""
-    if letter == "J":
-        return refused_range(value)
+def _refused(letter: str, value: str, max_array_size: int | None) -> str:
+    """Why one option is refused for itself, and what to do; empty when it is not."""
+    if letter == "J" and (reason := refused_range(value, max_array_size=max_array_size)):
+        return f"{reason}; {explain('illegal -J value').advice}"
     if letter == "N" and not _NAME.fullmatch(value):
         return "a name has 1 to 230 letters, digits and - _ . +"
     if letter == "q" and "@" in value:

@@ -89,7 +89,7 @@ class SlurmDialect:
         """What follows ``#SBATCH`` in the script of the job behind the arrays."""
         return slurm_directives.advance_options(profile)
 
-    def check_script(self, text: str, *, source: str) -> None:
+    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
         """Nothing: sbatch itself looks at a script."""
 
     def submit_argv(
