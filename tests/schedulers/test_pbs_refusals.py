@@ -33,6 +33,7 @@ SEEN = [
     ("Connection refused\nCouldn't connect to cluster: pbshost\n", "temporary", "does not answer"),
     ("qstat: cannot connect to server pbshost (errno=15010)\n", "temporary", "does not answer"),
     ("qdel: Unauthorized Request  12.pbshost\n", "final", "who submitted"),
+    ("qsub: Unauthorized Request \n", "final", "may not use that queue"),
 ]  # fmt: skip
 
 #: As they stand in the source of OpenPBS (src/lib/Liblog/pbs_messages.c).

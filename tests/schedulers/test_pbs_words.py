@@ -76,7 +76,7 @@ NEVER_BEGAN = ended(
     SlotOutcome(exit_code=None, ended_by=FailureClass.CANCELLED, word="deleted before it began"),
     "deleted before it began",
 )
-DELETED = by(FailureClass.CANCELLED, "terminated (Exit_status 271)", exit_code=-15)
+DELETED = by(FailureClass.CANCELLED, "terminated, Exit_status 271", exit_code=-15)
 OVERTIME = by(FailureClass.TIMEOUT, "exceeded resource walltime (Exit_status -29)")
 
 #: What each file tells of the tasks of one job, by number.

@@ -57,6 +57,11 @@ _REFUSALS: tuple[tuple[str, RefusalKind, str], ...] = (
         RefusalKind.FINAL,
         _LOGIN_NODE,
     ),
+    (
+        r"qsub: Unauthorized Request",  # a queue's list of users, groups or hosts
+        RefusalKind.FINAL,
+        "you may not use that queue: " + _key("queue", "project", "group"),
+    ),
     (r"Unauthorized Request", RefusalKind.FINAL, "only who submitted a job may do that"),
     (
         r"cannot connect to server|[Cc]ouldn't connect to|Connection (refused|reset|timed out)|"
@@ -158,7 +163,7 @@ def explain(stderr: str) -> Refusal:
     """What an error of a PBS command means, and what to change."""
     words = words_of(stderr)
     for pattern, kind, advice in _REFUSALS:
-        if re.search(pattern, words):
+        if re.search(pattern, words) or re.search(pattern, stderr):
             of_person = advice is SUBMIT_LIMIT and bool(_OF_PERSON.search(words))
             return Refusal(kind=kind, words=words, advice=advice, of_person=of_person)
     return Refusal(kind=RefusalKind.FINAL, words=words)

@@ -122,7 +122,7 @@ def outcome(
     elif status or substate == _FINISHED:
         code = status
     if substate == _TERMINATED and (told is None or ended_by not in _LIMITS):
-        ended_by, word = FailureClass.CANCELLED, f"terminated ({word})"
+        ended_by, word = FailureClass.CANCELLED, f"terminated, {word}"
     elif told is not None:
         word = f"{told.means} ({word})"
     return SlotOutcome(exit_code=code, ended_by=ended_by, word=word, node=node, restarts=restarts)
