@@ -1,4 +1,4 @@
-"""submit, resubmit and cancel against a scheduler that does what a real one cannot be made to."""
+"""submit, resubmit and cancel against schedulers that do what real ones cannot be made to."""
 
 from __future__ import annotations
 
@@ -6,39 +6,59 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.fakes.cluster import FakeSlurm
+from tests.fakes.flavours import FLAVOURS, Flavour
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.end_to_end.support import Project
+    from tests.fakes.cluster import FakeSlurm
 
 PROFILE = """\
 version: 1
-scheduler: slurm
+scheduler: {scheduler}
 walltime: 60
 memory: 1G
 max_array_size: 2
 """
-#: `sbatch --test-only` comes first, and works as ever.
-REHEARSAL: tuple[dict[str, Any], ...] = ({},)
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flavour]:
+    """Each scheduler that has a queue, its programs first on PATH."""
+    found = FLAVOURS[request.param](tmp_path / "fake")
+    found.fake.put_on_path(monkeypatch)
+    yield found
+    found.fake.stop()
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    fake = FakeSlurm(tmp_path / "fake")
-    fake.put_on_path(monkeypatch)
-    return fake
-
-
-@pytest.fixture
-def planned(ready: Project) -> Project:
-    """Three slides in three slots of two arrays, the last one a single task."""
+def planned(ready: Project, flavour: Flavour) -> Project:
+    """Three slides in three slots of two jobs, the last one a single task."""
     (ready.folder / "cluster_profiles").mkdir()
-    (ready.folder / "cluster_profiles" / "ours.yaml").write_text(PROFILE)
+    profile = PROFILE.format(scheduler=flavour.scheduler)
+    (ready.folder / "cluster_profiles" / "ours.yaml").write_text(profile)
     ready.config(shards={"slides_per_task": 1})
     ready.run("plan", "slidearray.yaml", "--profile", "ours")
     return ready
+
+
+@pytest.fixture
+def slurm(planned: Project, flavour: Flavour) -> FakeSlurm:
+    """What only SLURM does."""
+    if flavour.scheduler != "slurm":
+        pytest.skip("of SLURM alone")
+    found: Any = flavour.fake
+    fake: FakeSlurm = found
+    return fake
+
+
+def fails(flavour: Flavour, *faults: dict[str, Any]) -> None:
+    """The next submissions go wrong; those that are only asked about work as ever."""
+    flavour.fake.fails(flavour.submits, *[{} for _ in range(flavour.rehearsals)], *faults)
 
 
 def journal(project: Project, attempt: int = 1) -> list[str]:
@@ -50,56 +70,47 @@ def started(project: Project) -> int:
     return sum(event["event"] == "started" for event in project.events())
 
 
-def left_in_queue(slurm: FakeSlurm) -> list[str]:
-    return [
-        job_id
-        for job_id, job in slurm.jobs.items()
-        if any(task["state"] in ("PENDING", "RUNNING") for task in job["tasks"].values())
-    ]
-
-
 def test_one_submission_becomes_the_store_that_a_run_here_gives(
-    planned: Project, slurm: FakeSlurm
+    planned: Project, flavour: Flavour
 ) -> None:
     planned.run("submit", "runs/one")
-    # This scheduler runs jobs inside the command that lets them go.
-    assert journal(planned)[-3:] == ["sealed", "reduced", "released"]
+    flavour.fake.wait_for_end()
+    assert {"sealed", "reduced", "released"} <= set(journal(planned))
     planned.run("run", "slidearray.yaml", "--run-dir", "runs/two", "--profile", "local")
     assert planned.store().read_bytes() == planned.store("runs/two").read_bytes()
     assert planned.json("status", "runs/one")["complete"]
 
 
 def test_everything_is_held_until_all_of_it_is_in_the_queue(
-    planned: Project, slurm: FakeSlurm
+    planned: Project, flavour: Flavour
 ) -> None:
     planned.run("submit", "runs/one")
-    submissions = [call for call in slurm.calls("sbatch") if "--parsable" in call]
-    assert [("--hold" in call) for call in submissions] == [True, True, False]
+    submissions = flavour.fake.calls(flavour.submits)[flavour.rehearsals :]
+    assert [(flavour.hold in call) for call in submissions] == [True, True, False]
     assert journal(planned)[:5] == ["intent", "submitted", "submitted", "advance", "committed"]
-    assert any(word.startswith("--dependency=afterany:") for word in submissions[-1])
+    assert any("afterany:" in word for word in submissions[-1])
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_refused_part_takes_the_whole_attempt_back(
-    planned: Project, slurm: FakeSlurm, which: int
+    planned: Project, flavour: Flavour, which: int
 ) -> None:
-    words = "sbatch: error: invalid partition specified: nope"
-    fault = {"works": False, "stderr": words, "code": 1}
-    slurm.fails("sbatch", *REHEARSAL, *[{} for _ in range(which)], fault)
+    fault = {"works": False, "stderr": flavour.misplaced, "code": 1}
+    fails(flavour, *[{} for _ in range(which)], fault)
     refused = planned.run("submit", "runs/one", expect=1).stderr
-    assert "invalid partition specified: nope" in refused
-    assert "`partition`" in refused
-    assert left_in_queue(slurm) == []
+    assert flavour.misplaced.rpartition(": ")[2] in refused
+    assert f"`{flavour.place}`" in refused
+    assert flavour.fake.left() == []
     assert "released" not in journal(planned)
     planned.run("submit", "runs/one")  # mended: the same command does it all
+    flavour.fake.wait_for_end()
     assert started(planned) == 3
 
 
-def test_banners_round_the_job_id_do_no_harm(planned: Project, slurm: FakeSlurm) -> None:
-    slurm.fails(
-        "sbatch", *REHEARSAL, {"before": "*** welcome 2026 ***\n", "behind": "\n*** bye ***\n"}
-    )
+def test_banners_round_the_job_id_do_no_harm(planned: Project, flavour: Flavour) -> None:
+    fails(flavour, {"before": "*** welcome 2026 ***\n", "behind": "\n*** bye ***\n"})
     planned.run("submit", "runs/one")
+    flavour.fake.wait_for_end()
     assert started(planned) == 3
 
 
@@ -113,62 +124,60 @@ def test_jobs_that_would_go_to_another_cluster_are_taken_back_and_refused(
 
 
 def test_a_submit_limit_says_how_many_tasks_there_may_be(
-    planned: Project, slurm: FakeSlurm
+    planned: Project, flavour: Flavour
 ) -> None:
-    words = (
-        "sbatch: error: AssocMaxSubmitJobLimit\n"
-        "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job "
-        "submit limit, user's size and/or time limits)"
-    )
-    slurm.fails("sbatch", *REHEARSAL, {}, {"works": False, "stderr": words, "code": 1})
+    fails(flavour, {}, {"works": False, "stderr": flavour.too_many, "code": 1})
     refused = planned.run("submit", "runs/one", expect=1).stderr
-    assert "AssocMaxSubmitJobLimit" in refused
+    assert flavour.too_many.splitlines()[0].rpartition(": ")[2] in refused
     assert "shards.max_tasks" in refused
-    assert left_in_queue(slurm) == []
+    assert flavour.fake.left() == []
 
 
 def test_nothing_is_sent_while_the_scheduler_does_not_answer(
-    planned: Project, slurm: FakeSlurm
+    planned: Project, flavour: Flavour
 ) -> None:
-    slurm.is_busy()
+    flavour.fake.is_busy()
     planned.run("submit", "runs/one")
-    away = {"works": False, "stderr": "squeue: error: Access denied", "code": 1}
-    slurm.fails("squeue", *[away] * 20)
+    away = {"works": False, "stderr": f"{flavour.asks}: error: Access denied", "code": 1}
+    # The server's name comes first, and is asked for with the same program.
+    named: list[dict[str, Any]] = [{}] if flavour.scheduler == "pbs" else []
+    flavour.fake.fails(flavour.asks, *named, *[away] * 20)
     refused = planned.run("resubmit", "runs/one", expect=1).stderr
     assert "Access denied" in refused
     assert "nothing is sent" in refused
     assert not (planned.folder / "runs/one/attempts/0002").exists()
 
 
-def test_what_is_in_the_queue_is_not_sent_again(planned: Project, slurm: FakeSlurm) -> None:
-    slurm.is_busy()
+def test_what_is_in_the_queue_is_not_sent_again(planned: Project, flavour: Flavour) -> None:
+    flavour.fake.is_busy()
     planned.run("submit", "runs/one")
     assert "nothing to send again" in planned.run("resubmit", "runs/one", expect=3).stdout
     assert "resubmit" in planned.run("submit", "runs/one", expect=1).stderr
 
 
-def test_cancel_takes_the_job_that_would_go_on_first(planned: Project, slurm: FakeSlurm) -> None:
-    slurm.is_busy()
+def test_cancel_takes_the_job_that_would_go_on_first(planned: Project, flavour: Flavour) -> None:
+    flavour.fake.is_busy()
     planned.run("submit", "runs/one")
+    *_, advance = flavour.fake.jobs
     planned.run("cancel", "runs/one")
-    assert left_in_queue(slurm) == []
-    cancelled = [word for call in slurm.calls("scancel") for word in call[1:] if word.isdigit()]
-    assert cancelled[0] == "1002"  # the third that was submitted
+    assert flavour.fake.left() == []
+    cancelled = [word for call in flavour.fake.calls(flavour.cancels) for word in call[1:]]
+    assert next(word for word in cancelled if word[0].isdigit()) == advance
     assert planned.json("status", "runs/one", expect=3)["classes"] == {"cancelled": 3}
     assert "nothing to cancel" in planned.run("cancel", "runs/one").stdout
 
 
 def test_a_dry_resubmission_shows_what_goes_again_and_why(
-    planned: Project, slurm: FakeSlurm
+    planned: Project, flavour: Flavour
 ) -> None:
-    slurm.is_busy()
+    flavour.fake.is_busy()
     planned.run("submit", "runs/one")
     planned.run("cancel", "runs/one")
-    calls = len(slurm.calls("sbatch"))
+    calls = len(flavour.fake.calls(flavour.submits))
     shown = planned.run("resubmit", "runs/one", "--dry-run").stdout
     assert "s0        cancelled" in shown
     assert "attempts/0002/advance.sh" in shown
-    assert len(slurm.calls("sbatch")) == calls
+    assert len(flavour.fake.calls(flavour.submits)) == calls
     assert not (planned.folder / "runs/one/attempts/0002").exists()
 
 
@@ -194,12 +203,13 @@ def test_tasks_that_could_never_start_are_told_before_they_wait_for_ever(
 
 
 def test_the_job_gets_no_variable_of_the_submitter_that_the_profile_does_not_name(
-    planned: Project, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+    planned: Project, flavour: Flavour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("API_TOKEN", "secret")
-    monkeypatch.setenv("SBATCH_ARRAY_INX", "0-99")
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    foreign = ("API_TOKEN", "SBATCH_ARRAY_INX", "SLURM_JOB_ID", "PBS_JOBID")
+    for name in foreign:
+        monkeypatch.setenv(name, "77")
     planned.run("submit", "runs/one")
-    for environment in slurm.environments("sbatch"):
-        assert environment.keys() & {"API_TOKEN", "SBATCH_ARRAY_INX", "SLURM_JOB_ID"} == set()
+    flavour.fake.wait_for_end()
+    for environment in flavour.fake.environments(flavour.submits):
+        assert environment.keys() & {*foreign} == set()
     assert started(planned) == 3

@@ -42,6 +42,18 @@ class FakeSlurm(FakePrograms):
         """What `scontrol show` prints; of `sacctmgr` with that word before it, and a dash."""
         (self.state / f"{what}.txt").write_text(text)
 
+    def left(self) -> list[str]:
+        """Ids of the jobs that have not ended."""
+        waits = ("PENDING", "RUNNING")
+        jobs = self.jobs.items()
+        return [k for k, job in jobs if any(t["state"] in waits for t in job["tasks"].values())]
+
+    def wait_for_end(self) -> None:
+        """At once: jobs run inside the command that lets them go."""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
     @property
     def jobs(self) -> dict[str, dict[str, Any]]:
         """Every job that was ever accepted."""

@@ -1,4 +1,4 @@
-"""The fake SLURM on PATH, and what is submitted to it."""
+"""The fake schedulers on PATH, and what is submitted to them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.fakes.cluster import FakeSlurm
+from tests.fakes.flavours import FLAVOURS, SCRIPT, Flavour
 from tests.fakes.jobs import AT_ONCE, profile
 
 from slidearray.schedulers.queue import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,14 +29,20 @@ def queue(fake_slurm: FakeSlurm) -> Queue:
     return Queue(profile(), patience=AT_ONCE)
 
 
+@pytest.fixture(params=FLAVOURS)
+def flavour(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flavour]:
+    """Each scheduler that has a queue, its programs first on PATH."""
+    found = FLAVOURS[request.param](tmp_path / "fake")
+    found.fake.put_on_path(monkeypatch)
+    yield found
+    found.fake.stop()
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     """An array of three tasks; the second one fails."""
     path = tmp_path / "a b.sh"
-    path.write_text(
-        "#!/bin/bash\n#SBATCH --array=0-2\n"
-        f"#SBATCH --output='{tmp_path}/%a.log'\n"
-        'echo "task $SLURM_ARRAY_TASK_ID"\n'
-        "exit $((SLURM_ARRAY_TASK_ID == 1 ? 7 : 0))\n"
-    )
+    path.write_text(SCRIPT.format(folder=tmp_path))
     return path
