@@ -11,12 +11,13 @@ unexport SLIDES
 export DEMO_SLIDES := $(value SLIDES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint types check coverage clean
+.PHONY: help demo test test-slurm test-pbs lint types check coverage clean
 
 help:
 	@echo 'make demo [SLIDES=FOLDER]  slides to a feature store, on synthetic slides or on your own'
 	@echo 'make test                  the tests; those on a real SLURM too, where one can be started'
 	@echo 'make test-slurm            only those on a real SLURM (as root, on Debian or Ubuntu)'
+	@echo 'make test-pbs              the PBS that is on PATH in place of the fake one; it gets small jobs'
 	@echo 'make lint, make types      style and spelling; types'
 	@echo 'make check                 lint, types and tests: what CI runs'
 	@echo 'make coverage              the tests, with the lines that none of them reached'
@@ -58,6 +59,12 @@ test: $(INSTALLED)
 test-slurm: $(INSTALLED)
 	@tests/slurm/cluster/start-slurm --check
 	CI=true $(PYTHON) -m pytest -n 2 --dist loadfile tests/slurm
+
+# A real PBS takes the place of the fake one: whoever types this submits small jobs to it.
+test-pbs: $(INSTALLED)
+	@command -v qsub > /dev/null || { echo 'error: no qsub on PATH: type this where jobs are submitted' >&2; exit 1; }
+	SLIDEARRAY_REAL_PBS=1 $(PYTHON) -m pytest -k '[pbs' \
+	  tests/one_set/test_runs.py tests/one_set/test_faults.py tests/one_set/test_forgetting.py
 
 lint: $(INSTALLED)
 	$(PYTHON) -m ruff check

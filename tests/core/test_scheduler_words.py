@@ -203,6 +203,13 @@ def test_a_run_that_its_node_refused_does_not_hide_what_ended_the_next() -> None
     assert classes(slot(hit, outcome=oom)) == ["done", "out_of_memory", "not_started"]
 
 
+def test_what_failed_before_a_requeue_is_open_while_the_slot_runs_again() -> None:
+    broke = [counted_on("n1"), said("slide_started", "hit"), said("failed", "hit", failure="lost")]
+    again = slot(broke, task=RUNNING, restarts=1)
+    assert verdict("hit", [again]).state is State.PENDING
+    assert verdict("hit", [slot(broke, task=RUNNING)]).state is State.FAILED
+
+
 def test_an_end_on_another_node_is_not_charged_to_the_slide_of_an_earlier_execution() -> None:
     hit = [counted_on("n1"), *HIT[1:]]
     oom = ended(None, F.OUT_OF_MEMORY, restarts=1, node="n2")

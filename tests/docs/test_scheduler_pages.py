@@ -76,7 +76,7 @@ def test_the_records_page_says_what_each_end_of_a_script_becomes(
 
 
 def test_the_guide_to_a_new_scheduler_names_methods_that_there_are() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/how-to/add-a-scheduler.md").read_text(encoding="utf-8")
     (table,) = [each for each in text.split("\n\n") if each.startswith("| method |")]
     named = {name for row in rows_of(table) for name in spans(row[0])}
     asked = {*vars(Dialect), *vars(QueueDialect)}

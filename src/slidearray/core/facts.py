@@ -40,6 +40,7 @@ class Told:
 
     restarts: int = 0  # requeues before it
     node: str = ""  # where it ran; empty: not told
+    at_work: bool = False  # it has not ended
     exit_code: int | None = None
 
 
@@ -86,13 +87,14 @@ def _newest_is_silent(counted: Sequence[Sequence[Event]], told: Told) -> bool:
     A worker that is told by its scheduler how often it was requeued writes so. One that has to
     count records does not know of executions without any, and its scheduler may count even those
     that a node refused before the script began. So one of them was silent then, and another node
-    or another end tells that it was the newest.
+    or another end tells that it was the newest. While it is at work it is taken for the newest:
+    then no slide is sent that it may be doing.
     """
     if told.restarts <= max(map(restarts, counted), default=0):
         return False
     newest = counted[-1] if counted else ()
     started = named(newest, "started")
-    if not started.get("restarts_counted"):
+    if told.at_work or not started.get("restarts_counted"):
         return True
     if told.node and not _same_node(told.node, str(started.get("node"))):
         return True

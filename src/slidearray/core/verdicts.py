@@ -110,6 +110,7 @@ class SlotHistory:
             restarts=max(self.restarts, end.restarts if end else 0),
             node=end.node if end else "",
             exit_code=end.exit_code if end else None,
+            at_work=self.task is TaskState.RUNNING,
         )
         found = facts(self.executions, slide_ids=self.slide_ids, told=told)
         object.__setattr__(self, "facts", found)

@@ -89,7 +89,7 @@ def _check_scheduler(profile: Profile) -> Check:
         return fail("scheduler", f"no {profile.scheduler} commands on PATH", advice=advice)
     limits = queue.limits()
     if limits.fault:
-        advice = "without an answer nothing can be submitted: is the controller up?"
+        advice = "without an answer nothing can be submitted: is the scheduler up?"
         return fail("scheduler", limits.fault, advice=advice)
     told = {
         "max_array_size": limits.max_array_size,

@@ -164,7 +164,7 @@ def _follow(visit: Visit, queue: Queue, *, job_id: str) -> Check | None:
     return fail(
         "job",
         f"job {job_id} has not ended after {PATIENCE_S / 60:.0f} minutes: {said}",
-        advice="submit to a partition where short jobs start soon, or when the queue is shorter",
+        advice="submit to where short jobs start soon, or when fewer jobs wait",
     )
 
 

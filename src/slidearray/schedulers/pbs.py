@@ -34,7 +34,7 @@ class PbsDialect:
 
     template = "pbs.sh.j2"
     runs_here = False
-    kill_wait_s = 8.0  # seen with 23.06.06
+    kill_wait_s = 8.0  # the least that was seen with 23.06.06; `kill_delay` of a queue says
     program = "qsub"
     query_environment: Mapping[str, str] = MappingProxyType({})
 

@@ -83,7 +83,7 @@ def _partition_text(partition: Partition, cluster: Cluster) -> str:
         *(["default"] if partition.default else []),
         *([partition.state] if partition.state != "UP" else []),
         limit,
-        *(f"{count} nodes of {kind}" for kind, count in kinds.items()),
+        *(f"{count} node{'s' * (count > 1)} of {kind}" for kind, count in kinds.items()),
     ]
     return f"{partition.name}: {'; '.join(marks)}"
 
