@@ -217,8 +217,8 @@ def _may_be_late(ledger: Ledger) -> bool:
 
 
 def _never_began(outcome: SlotOutcome | None) -> bool:
-    """Whether a script ended before it could write a record."""
-    return outcome is not None and outcome.exit_code in SETUP_ENDS
+    """Whether a script ended before it could write a record, or never began."""
+    return outcome is not None and (outcome.unbegun or outcome.exit_code in SETUP_ENDS)
 
 
 def _idle(ledger: Ledger) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.core.qsub_reading import OPTIONS, qsub_reads, resources
 
 from slidearray.core.pbs_directives import (
+    CHUNK_RESOURCES,
     PASSED,
     REFUSED,
     REFUSED_ATTRIBUTES,
@@ -83,6 +84,19 @@ def test_an_attribute_that_slidearray_gives_is_refused_with_the_reason(
     for written in (name, name.title()):
         reason = f"{written}: {REFUSED_ATTRIBUTES[name]}"
         assert reason in directive_refusal(f"-W {before}{written}=1")
+
+
+@pytest.mark.parametrize("name", sorted(CHUNK_RESOURCES - {*REFUSED_RESOURCES}))
+def test_a_resource_of_the_chunk_belongs_into_it(name: str) -> None:
+    """Beside select qsub refuses it; where there is no chunk it passes."""
+    for written in (name, name.upper()):
+        option = f"-l software=x,{written}=1"
+        assert f"{written}: put it into `constraint`" in directive_refusal(option)
+        assert "advance_job.directives[0]" in refusal(advance_job={"directives": [option]})
+        flat = profile(
+            pbs_resources="flat", directives=[option], advance_job={"directives": [option]}
+        )
+        assert options(flat)[-1] == advance_options(flat)[-1] == option
 
 
 @pytest.mark.parametrize(
@@ -261,6 +275,9 @@ def test_mail_that_pbs_does_not_send_is_refused() -> None:
         ("constraint", "a=b c", "accepted: features"),
         ("constraint", "gpu_type=x:ngpus=4", "ngpus: the key gpus does that"),
         ("constraint", "MEM=1gb", "MEM: the key memory does that"),
+        ("constraint", "nodect=2", "nodect: PBS counts"),
+        ("constraint", "gpu_type=a:x=1:gpu_type=b", "gpu_type is named twice"),
+        ("constraint", "host=a:HOST=b", "host is named twice"),
         ("pbs_resources", "nodes", "accepted: select or flat"),
     ],
 )
@@ -277,6 +294,7 @@ def test_a_value_that_pbs_cannot_take_is_refused_by_its_key(
     [
         ({"directives": ["-p 1", "-J 0-3"]}, "directives[1]: found '-J 0-3'", "for every job"),
         ({"directives": ["--x=1"]}, "directives[0]: found '--x=1'", "accepted: a list of options"),
+        ({"constraint": "a=b:a=c"}, "constraint: found 'a=b:a=c'", "a is named twice"),
         ({"constraint": "gold"}, "constraint: found 'gold'", "takes name=value"),
         ({"queue": "a@b"}, "queue: found 'a@b'", "cannot be followed"),
     ],

@@ -235,6 +235,15 @@ def test_two_copies_of_a_slot_both_count_and_any_success_is_final() -> None:
     assert classes(slot(woken, second, outcome=NODE_FAIL)) == ["done"] * 3
 
 
+def test_a_slot_that_wrote_records_was_not_deleted_before_it_began() -> None:
+    unbegun = ended(None, F.CANCELLED, word="deleted before it began", unbegun=True)
+    assert classes(slot(HIT, outcome=unbegun)) == ["done", "lost", "not_started"]
+    broke = [*HIT, said("failed", "hit", failure="worker_error")]
+    assert classes(slot(broke, outcome=unbegun)) == ["done", "worker_error", "not_started"]
+    assert classes(slot(outcome=unbegun)) == ["cancelled"] * 3
+    assert SlotOutcome.from_json(unbegun.to_json()) == unbegun
+
+
 def test_what_the_scheduler_forgot_is_lost_with_that_as_the_reason() -> None:
     history = slot(HIT, why=FORGOTTEN.reason)
     assert classes(history) == ["done", "lost", "lost"]

@@ -90,7 +90,7 @@ def test_the_store_is_that_of_a_run_without_a_scheduler(ready: Project) -> None:
         ("#PBS -J {{ array }}", "#PBS -J 0-0", RANGE),
         ("#PBS -J {{ array }}", "#PBS -J 0,2", RANGE),
         ("#PBS -J {{ array }}", "#PBS -J {{ array }}%0", "never runs a task of it"),
-        ("#PBS -j oe", "#PBS -l walltime=1-00:00:00", "it takes HH:MM:SS"),
+        ("#PBS -m n", "#PBS -m nope", "PBS refuses `-m nope`"),
         ("#PBS -j oe", "#PBS -l ncpus=1", "beside `-l select=`"),
         ("#PBS -r y", "#PBS -r n", "refuses `-r n` for an array"),
     ],

@@ -167,6 +167,22 @@ def test_cancel_takes_the_job_that_would_go_on_first(planned: Project, flavour: 
     assert "nothing to cancel" in planned.run("cancel", "runs/one").stdout
 
 
+def test_what_was_cancelled_before_it_was_let_go_is_never_let_go(
+    planned: Project, flavour: Flavour
+) -> None:
+    flavour.fake.is_busy()
+    planned.run("submit", "runs/one")
+    journal = planned.folder / "runs/one/attempts/0001/journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if '"released"' not in line))  # killed there
+    planned.run("cancel", "runs/one")
+    assert "released" not in planned.run("submit", "runs/one", expect=1).stdout
+    shown = planned.run("status", "runs/one", expect=3).stdout
+    assert "never let go" not in shown
+    assert "3 can go again" in shown
+    assert "attempt 2: 3 slides" in planned.run("resubmit", "runs/one").stdout
+
+
 def test_a_dry_resubmission_shows_what_goes_again_and_why(
     planned: Project, flavour: Flavour
 ) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.pbs_json import attributes_of, subjob_attributes
 from tests.fakes.pbs_mom import full_id, run_task
+from tests.fakes.pbs_orders import qalter, qdel, qrls, with_host
 from tests.fakes.pbs_rules import (
     OPTIONS,
     USAGE,
@@ -26,21 +27,19 @@ from tests.fakes.pbs_rules import (
     check_name,
     options_of,
     read_request,
-    seconds,
 )
 from tests.fakes.pbs_server import (
     FINISHED,
     HOST,
     Server,
-    delete_task,
-    is_behind,
+    holds_of,
     is_over,
     look_up,
     new_job,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tests.fakes.pbs_server import Job
 
@@ -159,7 +158,7 @@ def _found(
         try:
             job_id, numbers = look_up(jobs, each)
         except RefusedError as error:
-            print(f"qstat: {error} {_full(each)}", file=sys.stderr)
+            print(f"qstat: {error} {with_host(each)}", file=sys.stderr)
             code = error.code
             continue
         if is_over(jobs[job_id]) and not history:
@@ -180,10 +179,6 @@ def _told(
     for number in numbers if subjobs and job["array"] else ():
         found[full_id(job_id, number)] = subjob_attributes(job_id, job, number, jobs)
     return found
-
-
-def _full(text: str) -> str:
-    return text if "." in text else f"{text}.{HOST}"
 
 
 def _server_attributes(server: Server, jobs: dict[str, Job]) -> dict[str, Any]:
@@ -217,71 +212,11 @@ def _queues(server: Server, jobs: dict[str, Job]) -> dict[str, Any]:
     }
 
 
-def qdel(server: Server, words: list[str]) -> int:
-    _, operands = options_of("qdel", words, "W:x")
-
-    def delete(jobs: dict[str, Job], job_id: str, numbers: Sequence[str]) -> None:
-        job = jobs[job_id]
-        whole = len(numbers) == len(job["tasks"])
-        if is_over(job):
-            raise RefusedError("Job has finished", FINISHED)
-        job["deleted"] = job["deleted"] or whole
-        for number in numbers:
-            if not whole or job["tasks"][number]["state"] in ("queued", "running", "exiting"):
-                delete_task(server, job_id, job, number)
-
-    return _each(server, "qdel", operands, delete)
-
-
-def qrls(server: Server, words: list[str]) -> int:
-    _, operands = options_of("qrls", words, "h:")
-
-    def release(jobs: dict[str, Job], job_id: str, numbers: Sequence[str]) -> None:
-        if is_over(jobs[job_id]):
-            raise RefusedError("Job has finished", FINISHED)
-        jobs[job_id]["held"] = False
-
-    return _each(server, "qrls", operands, release)
-
-
-def qalter(server: Server, words: list[str]) -> int:
-    given, operands = options_of("qalter", words, "l:W:N:")
-
-    def alter(jobs: dict[str, Job], job_id: str, numbers: Sequence[str]) -> None:
-        for option, value in given:
-            name, _, text = value.partition("=")
-            if option == "-l" and name == "walltime":
-                seconds(text)
-                jobs[job_id]["resources"][name] = text
-            if option == "-W" and name == "max_run_subjobs":
-                jobs[job_id]["most_running"] = int(text)
-
-    return _each(server, "qalter", operands, alter)
-
-
-def _each(
-    server: Server,
-    program: str,
-    operands: Sequence[str],
-    action: Callable[[dict[str, Job], str, Sequence[str]], None],
-) -> int:
-    """Do something to each job that is named; the code is that of the last that failed."""
-    code = 0
-    with server.locked() as jobs:
-        for each in operands:
-            try:
-                action(jobs, *look_up(jobs, each))
-            except RefusedError as error:
-                named = "" if (program, error.code) == ("qrls", FINISHED % 256) else _full(each)
-                print(f"{program}: {error} {named}".rstrip(), file=sys.stderr)
-                code = error.code
-    server.run_what_can()
-    return code
-
-
 def qselect(server: Server, words: list[str]) -> int:
     given, _ = options_of("qselect", words, "a:A:c:h:HJl:N:p:P:q:r:s:t:Tu:xz")
     options: dict[str, str] = dict(given)
+    if "-t" in options:  # of the times that it stands for, this one knows none
+        raise RefusedError("qselect: illegal -t value\nusage: qselect [-a [op]date_time]", 2)
     check_name(options.get("-N", "a"), program="qselect")
     if "-x" in options and not server.settings["history"]:
         print(f"qselect: {NO_HISTORY}", file=sys.stderr)
@@ -291,7 +226,7 @@ def qselect(server: Server, words: list[str]) -> int:
             wanted = {"-N": job["name"], "-u": job["owner"], "-q": job["queue"]}
             if any(options.get(each, value) != value for each, value in wanted.items()):
                 continue
-            if "-h" in options and not job["held"] and not is_behind(job, jobs):
+            if "-h" in options and set(options["-h"]) != set(holds_of(job, jobs)):
                 continue
             if "-x" in options or not is_over(job):
                 told = _told(jobs, job_id, list(job["tasks"]), subjobs="-T" in options)

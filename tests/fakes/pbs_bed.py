@@ -39,7 +39,8 @@ class FakePbs(FakePrograms):
         "busy": False,
         "default_queue": "workq",
         "queues": {"workq": {}},
-        "resources": [],  # those that the site defined
+        "resources": [],  # those that the site defined: ngpus, too
+        "groups": [],  # those that everyone is in, beside groups of this machine
         "server": {},  # more attributes that `qstat -B` shows
         "node": {},  # more of the node's resources
     }

@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.pbs_mom import full_id, output_path
-from tests.fakes.pbs_rules import chunk
-from tests.fakes.pbs_server import ENDED, HOST, is_behind, is_over, ncpus_of
+from tests.fakes.pbs_rules import TIMES, chunk, seconds
+from tests.fakes.pbs_server import ENDED, HOST, holds_of, is_behind, is_over, ncpus_of
 
 if TYPE_CHECKING:
     from tests.fakes.pbs_server import Job, Task
 
 SUBSTATES = {"running": 42, "exiting": 51, "finished": 92, "failed": 93, "terminated": 91}
+AT_THE_END = {91: "terminated", 92: "finished", 93: "failed"}  # of an array
 DROPPED = 92  # what a job shows that was deleted by its dependency
 Attributes = dict[str, Any]
 
@@ -27,7 +28,7 @@ def attributes_of(job_id: str, job: Job, jobs: dict[str, Job]) -> Attributes:
         "job_state": letter,
         "substate": substate,
         "Checkpoint": "u",
-        "Hold_Types": _holds(job, jobs),
+        "Hold_Types": holds_of(job, jobs),
         "Submit_arguments": job["arguments"],
         "project": job["options"].get("P", "_pbs_project_default"),
         "Submit_Host": HOST,
@@ -39,7 +40,7 @@ def attributes_of(job_id: str, job: Job, jobs: dict[str, Job]) -> Attributes:
     if task is None:
         found |= _of_array(job)
         if is_over(job) and job["stime"]:
-            found["comment"] += f" and {'finished' if substate == 92 else 'failed'}"
+            found["comment"] += f" and {AT_THE_END[substate]}"
     elif task["runs"]:
         found |= _of_run(job_id, job, "", task)
     if is_over(job) and not job["dropped"]:
@@ -88,13 +89,9 @@ def _state(job: Job, jobs: dict[str, Job]) -> tuple[str, int]:
         return "B", 70
     if states[0] in SUBSTATES:
         return "RE"[states[0] == "exiting"], SUBSTATES[states[0]]
-    if job["held"]:
-        return "H", 20
+    if job["held"]:  # one that was behind others keeps the substate of that, whatever they do
+        return "H", 22 if job["was_behind"] else 20
     return ("H", 22) if is_behind(job, jobs) else ("Q", 10)
-
-
-def _holds(job: Job, jobs: dict[str, Job]) -> str:
-    return ("u" if job["held"] else "") + ("s" if is_behind(job, jobs) else "") or "n"
 
 
 def _of_every_job(job_id: str, job: Job, number: str) -> Attributes:
@@ -114,10 +111,22 @@ def _of_every_job(job_id: str, job: Job, number: str) -> Attributes:
         "schedselect": _select(job),
         "Variable_List": {name: _retyped(text) for name, text in job["variables"].items()},
         "euser": job["owner"],
-        "egroup": job["owner"],
+        "egroup": (job["group_list"] or job["owner"]).partition("@")[0],
         "queue_rank": int(job["ctime"] * 1e6),
         "queue_type": "E",
+        **_where_asked(job),
     }
+
+
+def _where_asked(job: Job) -> Attributes:
+    """What a job has only if it was asked for."""
+    umask = int(job["umask"]) if job["umask"] else None  # its octal digits
+    found = {
+        "Account_Name": job["options"].get("A"),
+        "group_list": job["group_list"],
+        "umask": umask,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _of_run(job_id: str, job: Job, number: str, task: Task) -> Attributes:
@@ -180,18 +189,19 @@ def _as_range(numbers: list[str]) -> str:
 
 
 def _dependencies(job_id: str, job: Job, jobs: dict[str, Job]) -> Attributes:
-    waits = [
-        f"{kind}:{full_id(each)}@{HOST}"
-        for kind, each in job["after"]
-        if job["dropped"] or (each in jobs and not is_over(jobs[each]))
+    found: dict[str, list[str]] = {}
+    for kind, each in job["after"]:
+        if job["dropped"] or (each in jobs and not is_over(jobs[each])):
+            found.setdefault(kind, []).append(each)
+    for other, job_behind in jobs.items():
+        for kind, before in job_behind["after"]:
+            if before == job_id:
+                found.setdefault(f"before{kind.removeprefix('after')}", []).append(other)
+    lists = [
+        ":".join([kind, *(f"{full_id(each)}@{HOST}" for each in ids)])
+        for kind, ids in found.items()
     ]
-    behind = [
-        f"before{kind.removeprefix('after')}:{full_id(other)}@{HOST}"
-        for other, each in jobs.items()
-        for kind, before in each["after"]
-        if before == job_id
-    ]
-    return {"depend": ",".join(waits + behind)} if waits + behind else {}
+    return {"depend": ",".join(lists)} if lists else {}
 
 
 def _times(job: Job, *, stime: float | None = None) -> Attributes:
@@ -218,7 +228,14 @@ def _select(job: Job) -> str:
 def _resources(job: Job) -> Attributes:
     asked = {**job["resources"], **chunk(_select(job))}
     found: Attributes = {name: int(v) if v.isdigit() else v for name, v in sorted(asked.items())}
-    return found | {"nodect": 1, "place": asked.get("place", "free"), "select": _select(job)}
+    found |= {name: _clock(asked[name]) for name in TIMES if name in asked}
+    place = asked.get("place", "free" if "select" in asked else "pack")
+    return found | {"nodect": 1, "place": place, "select": _select(job)}
+
+
+def _clock(time_asked: str) -> str:
+    total = round(seconds(time_asked))
+    return f"{total // 3600:02}:{total // 60 % 60:02}:{total % 60:02}"
 
 
 def _retyped(text: str) -> Any:

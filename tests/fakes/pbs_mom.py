@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.05
 BEYOND_EVERY_CODE = 0x100  # what is added to the signal that ended the shell
 OUT_OF_WALLTIME, OUT_OF_MEMORY = -29, -27
+NO_SHELL = 254
 
 
 @dataclass(kw_only=True)
 class Verdict:
-    """Why a task was ended by PBS; its code where it is not the shell's."""
+    """How a task ended: with which code, and whether PBS ended it."""
 
     code: int | None = None
     deleted: bool = False
@@ -46,38 +47,53 @@ def run_task(server: Server, job_id: str, number: str) -> None:
         if job_id not in jobs:
             return
         job: Job = json.loads(json.dumps(jobs[job_id]))
-    script = server.spool / f"{job_id.rstrip('[]')}.SC"
     out, err = (server.marker(job_id, number, each) for each in ("OU", "ER"))
     umask = int(job["umask"] or "0077", 8)
     with _opened(out, umask) as stdout, _opened(err, umask) as stderr:
-        shell = _start(
-            job,
-            environment=_environment(server, job_id, job, number),
-            umask=umask,
-            stdout=stdout,
-            stderr=stdout if job["options"].get("j") == "oe" else stderr,
-        )
-        assert shell.stdin
-        with suppress(BrokenPipeError):
-            shell.stdin.write(f"{shlex.quote(str(script))}\n".encode())
-            shell.stdin.close()
-        with server.locked() as jobs:
-            if job_id in jobs:
-                jobs[job_id]["tasks"][number]["session"] = shell.pid
-        verdict = _watch(server, job_id, number, job=job, shell=shell)
-        if verdict.code == OUT_OF_WALLTIME:
-            stderr.write(b"=>> PBS: job killed: walltime exceeded limit\n")
-    code = shell.wait()
-    code = BEYOND_EVERY_CODE - code if code < 0 else code
+        verdict = _run(server, job_id, number, job=job, outputs=(stdout, stderr))
     if verdict.rerun:
         _back_to_queue(server, job_id, number)
         return
-    code = code if verdict.code is None else verdict.code
+    code = verdict.code or 0
     with server.locked() as jobs:
         if job_id in jobs:
             jobs[job_id]["tasks"][number] |= {"state": "exiting", "exit": code}
     _deliver(job_id, job, number, output=out, errors=err, umask=umask)
     server.end(job_id, number, code=code, deleted=verdict.deleted)
+
+
+def _run(
+    server: Server, job_id: str, number: str, *, job: Job, outputs: tuple[Any, Any]
+) -> Verdict:
+    """How a task ended, and its code; ``outputs`` are opened for writing."""
+    stdout, stderr = outputs
+    try:
+        shell = _start(
+            job,
+            environment=_environment(server, job_id, job, number),
+            umask=int(job["umask"] or "0077", 8),
+            stdout=stdout,
+            stderr=stdout if job["options"].get("j") == "oe" else stderr,
+        )
+    except OSError as error:
+        words = f"pbs_mom, exec of {_shell_of(job)} failed with error: {error.strerror}\n"
+        (stdout if job["options"].get("j") == "oe" else stderr).write(words.encode())
+        return Verdict(code=NO_SHELL)
+    assert shell.stdin
+    with suppress(BrokenPipeError):
+        script = server.spool / f"{job_id.rstrip('[]')}.SC"
+        shell.stdin.write(f"{shlex.quote(str(script))}\n".encode())
+        shell.stdin.close()
+    with server.locked() as jobs:
+        if job_id in jobs:
+            jobs[job_id]["tasks"][number]["session"] = shell.pid
+    verdict = _watch(server, job_id, number, job=job, shell=shell)
+    if verdict.code == OUT_OF_WALLTIME:
+        stderr.write(b"=>> PBS: job killed: walltime exceeded limit\n")
+    code = shell.wait()
+    if verdict.code is None:
+        verdict.code = BEYOND_EVERY_CODE - code if code < 0 else code
+    return verdict
 
 
 def _opened(path: Path, umask: int) -> Any:
@@ -87,7 +103,7 @@ def _opened(path: Path, umask: int) -> Any:
 def _start(
     job: Job, *, environment: dict[str, str], umask: int, stdout: Any, stderr: Any
 ) -> subprocess.Popen[bytes]:
-    shell = job["options"].get("S", "/bin/bash")
+    shell = _shell_of(job)
     return subprocess.Popen(
         [f"-{Path(shell).name}"],
         executable=shell,
@@ -99,6 +115,10 @@ def _start(
         stderr=stderr,
         start_new_session=True,
     )
+
+
+def _shell_of(job: Job) -> str:
+    return str(job["options"].get("S", "/bin/bash"))
 
 
 def _environment(server: Server, job_id: str, job: Job, number: str) -> dict[str, str]:

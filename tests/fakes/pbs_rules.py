@@ -7,6 +7,9 @@ error number modulo 256 is the exit code.
 from __future__ import annotations
 
 import getopt
+import grp
+import os
+import pwd
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -20,10 +23,12 @@ USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n       qs
 LONGEST_NAME = 230
 UNKNOWN_ATTRIBUTE, BAD_VALUE, UNKNOWN_QUEUE = 15002, 15014, 15018
 UNKNOWN_RESOURCE, TOO_LARGE, BESIDE_SELECT = 15035, 15107, 15109
+PLACE_ALONE, BAD_GROUP = 15111, 15045
 SIZES, TIMES = ("mem", "vmem", "pmem", "pvmem", "file"), ("walltime", "cput", "pcput")
 COUNTS = ("ncpus", "ngpus", "mpiprocs", "ompthreads", "nodect")
 WORDS = ("arch", "host", "nodes", "place", "select", "software", "vnode")
-RESOURCES = (*SIZES, *TIMES, *COUNTS, *WORDS)
+#: What every server knows; ngpus is there only where a site defined it.
+RESOURCES = (*SIZES, *TIMES, *(name for name in COUNTS if name != "ngpus"), *WORDS)
 ATTRIBUTES = ("block", "depend", "group_list", "max_run_subjobs", "sandbox", "umask")
 DEPENDENCIES = ("after", "afterany", "afternotok", "afterok")
 
@@ -71,24 +76,37 @@ class Request:
 def read_request(argv: Sequence[str], script: str) -> Request:
     """What command line and script ask for, as far as qsub itself looks at it."""
     request = Request()
-    for words in (*_directives(script), list(argv)):
-        _take(words, request)
+    for line in _directives(script):
+        _take(_words_of(line), request)
+    _take(list(argv), request)
     _check(request)
     return request
 
 
-def _directives(script: str) -> list[list[str]]:
-    """Arguments on each ``#PBS`` line before the first command."""
+def _directives(script: str) -> list[str]:
+    """What is on each ``#PBS`` line before the first command."""
     found = []
     for line in script.splitlines():
-        if line.startswith("#PBS"):
-            try:
-                found.append(shlex.split(line.removeprefix("#PBS")))
-            except ValueError:
-                raise RefusedError("qsub: unmatched ", 1) from None
-        elif line.strip() and not line.lstrip().startswith(("#", ":")):
+        if line.lstrip().startswith("#PBS"):
+            found.append(line.lstrip().removeprefix("#PBS"))
+        elif line.strip() and not line.startswith(":") and not line.lstrip().startswith("#"):
             break
     return found
+
+
+def _words_of(directive: str) -> list[str]:
+    """Options and their values; nothing else may stand there, a remark neither."""
+    refused = f"qsub: directive error: {directive.strip()} "
+    try:
+        words = shlex.split(directive)
+        operands = getopt.getopt(words, OPTIONS)[1]
+    except getopt.GetoptError as error:
+        raise RefusedError(f"qsub: invalid option -- '{error.opt}'\n{refused}", 1) from None
+    except ValueError:
+        raise RefusedError("qsub: unmatched  ", 1) from None
+    if operands:
+        raise RefusedError(refused, 1)
+    return words
 
 
 def options_of(program: str, argv: Sequence[str], letters: str) -> tuple[Any, list[str]]:
@@ -146,6 +164,8 @@ def _check(request: Request) -> None:
     for letter, pattern in wanted.items():
         if letter in given and not re.fullmatch(pattern, given[letter]):
             raise _illegal(letter)
+    if not re.fullmatch("[0-7]+", request.attributes.get("umask", "0")):
+        raise _illegal("W")
     _check_dependency(request.attributes.get("depend", ""))
 
 
@@ -190,9 +210,17 @@ def check_at_server(request: Request, settings: Mapping[str, Any]) -> None:
     _check_resources(request.resources, [*RESOURCES, *settings["resources"]])
     if request.most_running and not request.most_running.isdigit():
         raise RefusedError(f"qsub: Error ({BAD_VALUE}) submitting job", BAD_VALUE)
+    _check_group(request.attributes.get("group_list", ""), settings["groups"])
     limit = settings["queues"][queue].get("max_array_size", settings["max_array_size"])
     if len(request.indices or ()) > limit:
         raise RefusedError("qsub: Array job exceeds server or queue size limit", TOO_LARGE)
+
+
+def _check_group(asked: str, of_site: Sequence[str]) -> None:
+    me = pwd.getpwuid(os.getuid())
+    mine = [grp.getgrgid(each).gr_name for each in os.getgrouplist(me.pw_name, me.pw_gid)]
+    if asked and asked.partition("@")[0] not in (*mine, *of_site):
+        raise RefusedError("qsub: Bad GID for job execution", BAD_GROUP)
 
 
 def _check_resources(asked: Mapping[str, str], known: Sequence[str]) -> None:
@@ -203,13 +231,13 @@ def _check_resources(asked: Mapping[str, str], known: Sequence[str]) -> None:
         if not _is_value(name, value):
             words = f"qsub: Illegal attribute or resource value Resource_List.{name}"
             raise RefusedError(words, BAD_VALUE)
-    if "select" not in asked:
-        return
-    for name in asked:
+    for name in asked if asked.keys() & {"select", "place"} else ():
         if name in (*SIZES, *COUNTS, "host", "arch") and name != "nodect":
             words = '"-lresource=" cannot be used with "select" or "place", resource is'
             raise RefusedError(f"qsub: {words}: {name}", BESIDE_SELECT)
-    for name, value in chunk(asked["select"]).items():
+    if "place" in asked and "select" not in asked:
+        raise RefusedError('qsub: Cannot have "place" without "select"', PLACE_ALONE)
+    for name, value in chunk(asked.get("select", "")).items():
         if name not in known:
             raise RefusedError(f"qsub: Unknown resource: {name}", UNKNOWN_RESOURCE)
         if not _is_value(name, value):

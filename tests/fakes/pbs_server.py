@@ -72,6 +72,7 @@ class Server:
         """Queue a job, and start what can start."""
         with self.locked() as jobs:
             jobs[job_id] = job
+            job["was_behind"] = _waits(job, jobs)
         self.run_what_can()
 
     def run_what_can(self) -> None:
@@ -154,6 +155,7 @@ def new_job(request: Request, *, queue: str, **values: Any) -> Job:
         "options": request.options,
         "resources": request.resources,
         "umask": request.attributes.get("umask"),
+        "group_list": request.attributes.get("group_list"),
         "ctime": time.time(),
         "stime": None,
         "obittime": None,
@@ -161,6 +163,7 @@ def new_job(request: Request, *, queue: str, **values: Any) -> Job:
         "last": None,
         "deleted": False,
         "dropped": False,
+        "holds": None,
         "comment": "",
         "tasks": {
             "" if numbers is None else str(k): {"state": "queued", "runs": 0}
@@ -192,6 +195,13 @@ def _waits(job: Job, jobs: dict[str, Job]) -> bool:
 def is_behind(job: Job, jobs: dict[str, Job]) -> bool:
     """Whether it is held by a dependency."""
     return not is_over(job) and _waits(job, jobs)
+
+
+def holds_of(job: Job, jobs: dict[str, Job]) -> str:
+    """`Hold_Types`: a deleted job has those that it had."""
+    if is_over(job) and job["holds"]:
+        return str(job["holds"])
+    return ("s" if is_behind(job, jobs) else "") + ("u" if job["held"] else "") or "n"
 
 
 def _drop_if_hopeless(job: Job, jobs: dict[str, Job]) -> None:
@@ -239,16 +249,29 @@ def end_task(job: Job, number: str, *, code: int, deleted: bool = False) -> None
     job |= {"exit": int(code != 0), "last": code, "obittime": now}
 
 
-def delete_task(server: Server, job_id: str, job: Job, number: str) -> None:
-    """End one task: a running one is told, a waiting one never runs."""
-    task = job["tasks"][number]
-    if task["state"] in ENDED:
+def delete_tasks(server: Server, job_id: str, jobs: dict[str, Job], numbers: Sequence[str]) -> None:
+    """End tasks: a running one is told, a waiting one never runs.
+
+    Those among several that have ended lose their records, as if they had never run.
+
+    Raises
+    ------
+    RefusedError
+        Only one is meant, and it has ended.
+    """
+    job = jobs[job_id]
+    if len(numbers) == 1 and job["tasks"][numbers[0]]["state"] in ENDED:
         raise RefusedError("Request invalid for finished array subjob", FINISHED_SUBJOB)
-    if task["state"] == "queued":
-        task |= {"state": "terminated"}
-        job["obittime"] = time.time()
-    else:
-        server.marker(job_id, number, "deleted").touch()
+    if len(numbers) == len(job["tasks"]):
+        job |= {"deleted": True, "holds": holds_of(job, jobs)}
+    for number in numbers:
+        if job["tasks"][number]["state"] in ENDED:
+            job["tasks"][number] = {"state": "terminated", "runs": 0}
+        elif job["tasks"][number]["state"] == "queued":
+            job["tasks"][number]["state"] = "terminated"
+            job["obittime"] = time.time()
+        else:
+            server.marker(job_id, number, "deleted").touch()
 
 
 def look_up(jobs: dict[str, Job], text: str) -> tuple[str, Sequence[str]]:

@@ -150,7 +150,7 @@ def squeue(words: list[str]) -> int:
                     "State": state,
                     "exit_code": str(found["code"] << 8),
                     "RestartCnt": str(found["restarts"]),
-                    "NodeList": "" if state == "PENDING" else "fake1",
+                    "NodeList": "" if state == "PENDING" or found.get("unbegun") else "fake1",
                     "Name": job["name"],
                     "Reason": reason,
                 }
@@ -173,7 +173,7 @@ def sacct(words: list[str]) -> int:
                     "JobID": f"{job_id}_{task}" if job["array"] else job_id,
                     "State": "CANCELLED by 0" if state == "CANCELLED" else state,
                     "ExitCode": f"{found['code']}:0",
-                    "NodeList": "fake1",
+                    "NodeList": "None assigned" if found.get("unbegun") else "fake1",
                     "Submit": "2026-01-01T00:00:00",
                     "JobName": job["name"],
                 }
@@ -192,7 +192,7 @@ def scancel(words: list[str]) -> int:
             job_id, _, task = word.partition("_")
             for number, found in jobs.get(job_id, {"tasks": {}})["tasks"].items():
                 if task in ("", number) and found["state"] not in ENDED:
-                    found["state"] = "CANCELLED"
+                    found |= {"state": "CANCELLED", "unbegun": found["state"] == "PENDING"}
     run_what_can()
     return 0
 

@@ -193,6 +193,37 @@ def test_a_held_array_runs_once_it_is_released_and_what_is_behind_it_then(pbs: F
     assert run("qrls", "77").returncode == 153
 
 
+def test_one_that_is_held_and_behind_others_has_both_holds_and_one_list(pbs: FakePbs) -> None:
+    array = submitted("-h", "-J", "0-1", script("exit 0"))
+    plain = submitted("-h", script("exit 0"))
+    both = submitted("-h", "-W", f"depend=afterany:{array}:{plain}", script("exit 0"))
+    last = submitted("-W", f"depend=afterany:{array},afterok:{both}", script("exit 0"))
+
+    def told(job_id: str) -> tuple[Any, ...]:
+        found = asked(job_id)[f"{job_id}.pbshost"]
+        return tuple(found.get(key) for key in ("job_state", "substate", "Hold_Types", "depend"))
+
+    waits = f"afterany:{array}.pbshost@pbshost:{plain}.pbshost@pbshost"
+    assert told(both) == ("H", 22, "su", f"{waits},beforeok:{last}.pbshost@pbshost")
+    assert told(plain) == ("H", 20, "u", f"beforeany:{both}.pbshost@pbshost")
+    behind = f"beforeany:{both}.pbshost@pbshost:{last}.pbshost@pbshost"
+    assert told(array) == ("H", 20, "u", behind)
+    run("qrls", both)
+    assert told(both)[:3] == ("H", 22, "s")
+
+
+def test_one_that_is_still_held_when_the_others_have_ended_keeps_its_substate(
+    pbs: FakePbs,
+) -> None:
+    plain = submitted("-h", script("exit 0"))
+    both = submitted("-h", "-W", f"depend=afterany:{plain}", script("exit 0"))
+    run("qdel", plain)
+    found = asked(both)[f"{both}.pbshost"]
+    assert (found["substate"], found["Hold_Types"], found.get("depend")) == (22, "u", None)
+    late = submitted("-h", "-W", f"depend=afterany:{plain}", script("exit 0"))
+    assert asked(late)[f"{late}.pbshost"]["substate"] == 20
+
+
 def test_afterok_looks_at_the_subjob_that_ended_last_alone(pbs: FakePbs) -> None:
     pbs.set(ncpus=1)
     array = submitted("-h", "-J", "1-3", script('exit "$((PBS_ARRAY_INDEX == 2 ? 5 : 0))"'))
@@ -280,6 +311,24 @@ def test_a_shell_that_is_killed_ends_with_256_and_the_signal(pbs: FakePbs) -> No
     job_id = submitted(script("kill -KILL $PPID; sleep 60"))
     pbs.wait_for_end()
     assert asked(job_id)[f"{job_id}.pbshost"]["Exit_status"] == 265
+
+
+@pytest.mark.parametrize(
+    ("shell", "why"), [("/nosuch", "No such file or directory"), ("/dev/null", "Permission denied")]
+)
+def test_a_shell_that_cannot_be_run_ends_the_task_with_254(
+    pbs: FakePbs, shell: str, why: str
+) -> None:
+    job_id = submitted("-S", shell, "-j", "oe", "-o", "out", script("exit 0"))
+    array = submitted("-S", shell, "-J", "0-1", "-o", "/dev/null", script("exit 0"))
+    pbs.wait_for_end()
+    parent, *subjobs = asked(array).values()
+    for found in (asked(job_id)[f"{job_id}.pbshost"], *subjobs):
+        assert (found["job_state"], found["substate"]) == ("F", 93)
+        assert (found["Exit_status"], found["run_count"]) == (254, 1)
+        assert found["comment"].endswith(" and failed")
+    assert parent["Exit_status"] == 1
+    assert Path("out").read_text() == f"pbs_mom, exec of {shell} failed with error: {why}\n"
 
 
 def test_memory_beyond_what_was_asked_for_ends_a_task_where_the_site_says_so(pbs: FakePbs) -> None:

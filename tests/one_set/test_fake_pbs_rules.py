@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.one_set.typed import asked, run, script, submitted
@@ -44,6 +45,11 @@ def test_a_range_of_several_is_accepted(pbs: FakePbs, text: str, count: int) -> 
         (["-l", "select=1:ncpus=1", "-l", "mem=1gb"], 5, "resource is: mem"),
         (["-l", "select=1:weather=fine"], 187, "qsub: Unknown resource: weather"),
         (["-l", "weather=fine"], 187, "qsub: Unknown resource Resource_List.weather"),
+        (["-l", "ngpus=1"], 187, "qsub: Unknown resource Resource_List.ngpus"),
+        (["-l", "select=1:ngpus=1"], 187, "qsub: Unknown resource: ngpus"),
+        (["-l", "place=scatter"], 7, 'qsub: Cannot have "place" without "select"'),
+        (["-l", "place=scatter", "-l", "ncpus=1"], 5, '"select" or "place", resource is: ncpus'),
+        (["-W", "group_list=nosuch"], 197, "qsub: Bad GID for job execution"),
         (["-l", "mem=1.5gb"], 166, "Illegal attribute or resource value Resource_List.mem"),
         (["-l", "walltime=1-00:00:00"], 166, "resource value Resource_List.walltime"),
         (["-q", "nowhere"], 170, "qsub: Unknown queue"),
@@ -53,6 +59,7 @@ def test_a_range_of_several_is_accepted(pbs: FakePbs, text: str, count: int) -> 
         (["-N", "a" * 236], 2, "qsub: Job name is too long"),
         (["-W", "depend=afterok:1[1]"], 2, "on subjob or range\nqsub: illegal -W value"),
         (["-l", "select=1:mem=1.5gb"], 166, "Illegal attribute or resource value select.mem"),
+        (["-W", "umask=abc"], 2, "qsub: illegal -W value"),
         (["-W", "depend=sometime:1"], 2, "qsub: illegal -W value"),
         (["-J", "0-1", "-r", "n"], 2, "cannot submit non-rerunable Array Job"),
         (["-t", "1-4"], 2, "invalid option -- 't'"),
@@ -68,9 +75,93 @@ def test_what_a_server_refuses_is_refused_in_its_words(
     assert pbs.jobs == {}
 
 
-@pytest.mark.parametrize("text", ["5", "90:30", "48:00:00"])
-def test_a_walltime_is_seconds_or_has_colons(pbs: FakePbs, text: str) -> None:
-    assert submitted("-h", "-l", f"walltime={text}", script("exit 0")) == "0"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("5", "00:00:05"),
+        ("1.7", "00:00:02"),
+        ("90:30", "01:30:30"),
+        ("0:01:00", "00:01:00"),
+        ("1:75:99", "02:16:39"),
+        ("100:00:00", "100:00:00"),
+    ],
+)
+def test_a_walltime_is_shown_as_hours_minutes_and_seconds(
+    pbs: FakePbs, text: str, shown: str
+) -> None:
+    found = held("-l", f"walltime={text}")
+    assert found["Resource_List"]["walltime"] == shown
+
+
+def held(*options: str, text: str = "exit 0") -> dict[str, Any]:
+    """What is told of a job that was accepted."""
+    job_id = submitted("-h", *options, script(text))
+    return asked(job_id)[f"{job_id}.pbshost"]
+
+
+def test_gpus_are_accepted_where_the_site_defined_them(pbs: FakePbs) -> None:
+    pbs.set(resources=["ngpus"])
+    assert held("-l", "ngpus=1")["Resource_List"]["ngpus"] == 1
+    assert held("-l", "select=1:ngpus=2")["Resource_List"]["ngpus"] == 2
+    refused = run("qsub", "-l", "ngpus=a100", script("exit 0"))
+    assert refused.returncode == 166
+
+
+def test_a_group_is_one_of_the_submitter_s_or_of_the_site(pbs: FakePbs) -> None:
+    mine = grp.getgrgid(os.getgid()).gr_name
+    assert held("-W", f"group_list={mine}")["group_list"] == mine
+    pbs.set(groups=["lab"])
+    found = held("-W", "group_list=lab")
+    assert (found["group_list"], found["egroup"]) == ("lab", "lab")
+
+
+@pytest.mark.parametrize(
+    ("umask", "shown"), [("0027", 27), ("27", 27), ("0077", 77), ("0", 0), ("0000", 0)]
+)
+def test_a_umask_is_shown_as_a_number(pbs: FakePbs, umask: str, shown: int) -> None:
+    assert held("-W", f"umask={umask}")["umask"] == shown
+    assert "umask" not in held()
+
+
+def test_place_is_shown_as_it_was_asked_for(pbs: FakePbs) -> None:
+    asked_for = ("-l", "select=1", "-l", "place=scatter:excl")
+    assert held(*asked_for)["Resource_List"]["place"] == "scatter:excl"
+    assert held("-l", "select=1")["Resource_List"]["place"] == "free"
+    assert held()["Resource_List"]["place"] == "pack"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-l walltime=0:01:00 # why", "qsub: directive error: -l walltime=0:01:00 # why \n"),
+        ("-N a b", "qsub: directive error: -N a b \n"),
+        ("-t 1-4", "qsub: invalid option -- 't'\nqsub: directive error: -t 1-4 \n"),
+        ("-N 'a b", "qsub: unmatched  \n"),
+    ],
+)
+def test_a_directive_with_more_than_options_is_refused(pbs: FakePbs, line: str, words: str) -> None:
+    refused = run("qsub", script(f"#PBS {line}\nexit 0"))
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", words)
+    assert submitted(script("exit 0")) == "0", "no id is lost"
+
+
+@pytest.mark.parametrize(
+    ("before", "is_read"),
+    [
+        ("", True),
+        (":", True),
+        (": nothing", True),
+        ("  # a remark", True),
+        (" :", False),
+        ("exec true", False),
+    ],
+)
+def test_directives_are_read_up_to_the_first_command(
+    pbs: FakePbs, before: str, *, is_read: bool
+) -> None:
+    found = held(text=f"#PBS -N first\n\n{before}\n  #PBS -A late\nexit 0\n#PBS -A later")
+    assert found["Job_Name"] == "first"
+    assert found.get("Account_Name") == ("late" if is_read else None)
 
 
 @pytest.mark.parametrize("name", ["0123", "1num", "a-b_c+d.e"])
@@ -125,6 +216,26 @@ def test_an_array_needs_its_brackets(pbs: FakePbs) -> None:
     assert run("qdel", "0[1,2]").returncode == 1
     assert run("qdel", "0[1]").returncode == 0
     assert run("qdel", "0[1]").returncode == 55
+
+
+def test_the_t_of_qselect_is_a_time_and_subjobs_come_with_a_capital_t(pbs: FakePbs) -> None:
+    pbs.is_busy()
+    array = submitted("-J", "0-1", script("exit 0"))
+    refused = run("qselect", "-t", "-N", "j.sh")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("qselect: illegal -t value\nusage: qselect ")
+    assert run("qselect", "-N", "j.sh").stdout == f"{array}.pbshost\n"
+    assert run("qselect", "-T", "-N", "j.sh").stdout == "0[0].pbshost\n0[1].pbshost\n"
+
+
+def test_qselect_h_names_jobs_with_exactly_these_holds(pbs: FakePbs) -> None:
+    array = submitted("-h", "-J", "0-1", script("exit 0"))
+    behind = ("-W", f"depend=afterany:{array}")
+    both, dependent = submitted("-h", *behind, script("exit 0")), submitted(*behind, script("x"))
+    assert run("qselect", "-h", "u").stdout == f"{array}.pbshost\n"
+    assert run("qselect", "-h", "s").stdout == f"{dependent}.pbshost\n"
+    for holds in ("su", "us"):
+        assert run("qselect", "-h", holds).stdout == f"{both}.pbshost\n"
 
 
 def test_a_json_answer_needs_f(pbs: FakePbs) -> None:

@@ -28,11 +28,35 @@ def own_template(project: Path, text: str, scheduler: str = "slurm") -> Profile:
     return profile(scheduler, template="own.sh.j2", account=None)
 
 
+RANGES = {"slurm": "#SBATCH --array={{ array }}", "pbs": "#PBS -J {{ array }}"}
+
+
 def test_a_template_of_ones_own_is_read_from_the_project(tmp_path: Path) -> None:
     ours = own_template(
-        tmp_path, "{{ python | sh }} {{ run_dir }} {{ attempt }} {{ profile.partition }}"
+        tmp_path,
+        "#SBATCH --array={{ array }}\n"
+        "{{ python | sh }} {{ run_dir }} {{ attempt }} {{ profile.partition }}",
     )
-    assert script(ours, root=tmp_path) == f"{PYTHON} -P {tmp_path}/runs/first 1 cpu"
+    *_, last = script(ours, root=tmp_path).splitlines()
+    assert last == f"{PYTHON} -P {tmp_path}/runs/first 1 cpu"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "line"),
+    [
+        ("slurm", "#SBATCH --array=0-99"),
+        ("slurm", "#SBATCH -a 1"),
+        ("slurm", "# none"),
+        ("pbs", "#PBS -J 0-99"),
+        ("pbs", "# none"),
+    ],
+)
+def test_a_template_with_a_range_of_its_own_is_refused(
+    tmp_path: Path, scheduler: str, line: str
+) -> None:
+    ours = own_template(tmp_path, f"{line}\n{{{{ options }}}}\n", scheduler=scheduler)
+    with pytest.raises(RunError, match=r"own\.sh\.j2: asks for .* where this job has 0-"):
+        script(ours, root=tmp_path)
 
 
 def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -57,7 +81,7 @@ def test_a_template_that_would_ignore_the_profile_is_refused(
     with pytest.raises(TemplateError, match=f"uses neither profile.{key} nor options"):
         script(ours, root=tmp_path)
     for mended in (f"{{{{ profile.{key} }}}}", "{% for each in options %}{% endfor %} mended"):
-        own_template(tmp_path, mended)
+        own_template(tmp_path, f"{RANGES[scheduler]}\n{mended}")
         assert script(ours, root=tmp_path)
 
 
@@ -66,7 +90,7 @@ def test_a_template_of_pbs_that_would_leave_variables_out_is_refused(tmp_path: P
     ours = profile("pbs", template="own.sh.j2", environment=["OMP_PLACES"])
     with pytest.raises(TemplateError, match=r"does not use environment, so what the profile says"):
         script(ours, root=tmp_path)
-    own_template(tmp_path, "{{ options }} {{ environment }}")
+    own_template(tmp_path, f"{RANGES['pbs']}\n{{{{ options }}}} {{{{ environment }}}}")
     assert script(ours, root=tmp_path)
 
 

@@ -154,6 +154,15 @@ def test_a_job_of_which_all_has_ended_is_not_asked_for_again() -> None:
     assert (len(server.questions("202")), len(server.questions("201[]"))) == (1, 2)
 
 
+def test_a_job_of_which_some_tasks_are_not_told_is_asked_for_again() -> None:
+    server = Server({"201[]": recorded("array_finished_mixed")}, history=False)
+    asker = PbsAsker(server)
+    told = [asker.ask([ARRAY], set()) for _ in range(2)]
+    assert all(word.outcome for word in told[0].tasks.values())
+    assert len(told[0].tasks) < ARRAY.count
+    assert len(server.questions("201[]")) == 2
+
+
 def test_a_job_on_another_server_is_told_of_only_there() -> None:
     elsewhere = job("999", "sa-1", cluster="other")
     told = PbsAsker(Server()).ask([elsewhere], set())

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.jobs import profile
 
-from slidearray.core.queue import QueueLimits
+from slidearray.core.queue import QueueLimits, TaskState
 from slidearray.core.shapes import Shape
 from slidearray.errors import SchedulerError
 from slidearray.schedulers.answers import Accepted
 from slidearray.schedulers.pbs import DEFAULT_MAX_ARRAY_SIZE, PbsDialect
 from slidearray.schedulers.pbs_refusals import explain
 from slidearray.schedulers.pbs_rules import refused_range
+from slidearray.schedulers.pbs_states import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,7 @@ def test_qsub_cannot_be_asked_without_submitting() -> None:
         ("0.pbshost\n", "0"),
         ("123.a.b.c\n", "123"),
         ("Checking your quota: 5.5 TB\nWelcome\n77[].pbs\n\n", "77[]"),
+        ("5.quota\n77[].pbs\n", "77[]"),
         ("", None),
         ("qsub: submitted\n", None),
         ("7[3].pbs\n", "7[3]"),
@@ -121,9 +123,11 @@ def test_the_tasks_of_a_script_are_counted() -> None:
 
 def test_a_limit_is_told_with_what_a_person_has() -> None:
     refusal = explain("qsub: would exceed complex's per-user limit")
-    told = PBS.with_count(refusal, queued=90, added=20, most=100)
+    told = refusal.counted(queued=90, added=20, most=100)
     assert "90 tasks of yours are queued, 20 were to follow, and the limit is 100" in str(told)
-    assert PBS.with_count(refusal, queued=10, added=20, most=100) == refusal
+    for queued in (10, 80):  # what fits is not the reason, also where nothing is left over
+        assert refusal.counted(queued=queued, added=20, most=100) == refusal
+    assert refusal.counted(queued=81, added=20, most=100) != refusal
 
 
 def test_each_job_is_cancelled_by_a_qdel_of_its_own() -> None:
@@ -170,10 +174,14 @@ def test_jobs_are_found_by_name_with_and_without_a_history(
 
 
 def test_tasks_are_counted_by_ones_and_arrays_are_not_tasks() -> None:
+    waits_or_runs = (TaskState.PENDING, TaskState.RUNNING)
+    alive = {name for name, state in STATES.items() if state.task in waits_or_runs} - {"B"}
+
     def tell(argv: Sequence[str]) -> str:
         assert argv[:2] == ["qselect", "-T"]
         assert argv[-2:] == ["-u", "me"]
-        assert "B" not in argv[3]
+        assert argv[2] == "-s"
+        assert sorted(argv[3]) == sorted(alive)
         return "2047.pbshost\n2048[0].pbshost\n2048[1].pbshost\n"
 
     assert PBS.count(tell, user="me") == 3

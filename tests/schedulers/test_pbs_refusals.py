@@ -63,6 +63,22 @@ WRITTEN = [
     ("qsub: Access from host not allowed, or unknown host\n", "final", "login node"),
     ("qsub: Failed to load configuration parameters!\n", "final", "--local"),
     ("qsub: Invalid Job Dependency\n", "final", "resubmit"),
+    ("qsub: Attribute has to be set on an array job\n", "final", "`max_running`"),
+    ("qsub: multiple max_run_subjobs values found\n", "final", "`max_running`"),
+    ('qsub: Resource invalid in "select" specification: walltime\n', "final", "`constraint`"),
+    (
+        "qsub: duplicated resource within a section of a select specification, resource is: mem\n",
+        "final",
+        "`constraint`",
+    ),
+    ("qsub: Cannot be used with select or place: nodes\n", "final", "`pbs_resources"),
+    ("qsub: illegal -m value\nusage: qsub [-a x]\n", "final", "`directives`"),
+    (
+        "qsub: Cannot set attribute, read only or insufficient permission  Resource_List.nodect\n",
+        "final",
+        "`directives`",
+    ),
+    ("pbsnodes: cannot connect to server pbs, error=15007\n", "final", "login node"),
 ]
 
 
@@ -73,10 +89,48 @@ def test_a_refusal_says_what_to_change(said: str, kind: str, advice: str) -> Non
     assert advice in refusal.advice
 
 
-def test_words_of_a_site_are_shown_as_they_are() -> None:
-    refusal = explain("qsub: please ask the helpdesk for a blue ticket\n")
-    assert str(refusal) == "please ask the helpdesk for a blue ticket"
+@pytest.mark.parametrize(
+    "words",
+    [
+        "please ask the helpdesk for a blue ticket",
+        "walltime must be given; add it and try again",
+        "System error",
+        "Job rejected (System error codes at https://x)",
+        "the filesystem is temporarily unavailable for you: name another queue",
+        "your login cannot connect to server classes",
+        "connection refused by policy: Connection refused for project x",
+        "Your description of resources is wrong: ask for select",
+        "user group quota: home is over quota",
+        "project 'abc' has used up its allocation; its account is closed",
+        "the maximum number of jobs would exceed what is sensible",
+        "name the queue; authentication is not the reason, and no script is wrong",
+        "jobs without filesystems= depend on nothing",
+    ],
+)
+def test_words_of_a_site_are_shown_as_they_are_and_are_final(words: str) -> None:
+    refusal = explain(f"qsub: {words}\n")
+    assert str(refusal) == words
     assert refusal.kind is RefusalKind.FINAL
+    assert not refusal.of_person
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "qsub: System error: \n",
+        "qsub: Server@pbshost: System error: No space left on device\n",
+        "qsub: Resource temporarily unavailable\n",
+        "qrls: Batch protocol error 12[].pbshost\n",
+        "qdel: Server returned error 15031 for job 12.pbshost\n",
+        "qsub: Error (15033) submitting job\n",
+        "qstat: Error (15161) getting status of server pbshost\n",
+        "qstat: Error 15031\n",
+        "pbsnodes: cannot connect to server pbshost, error=15010\n",
+        "qsub: Failed to save job/resv, refer server logs for details\n",
+    ],
+)
+def test_a_server_that_does_not_answer_may_be_asked_again(said: str) -> None:
+    assert explain(said).kind is RefusalKind.TEMPORARY
 
 
 def test_words_are_one_line_without_the_usage_and_the_program() -> None:

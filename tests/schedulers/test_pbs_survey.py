@@ -1,96 +1,19 @@
-"""What a PBS server has is read as it is meant, and a profile that wants more is told all at once.
-
-The server is the recorded OpenPBS 23.06.06; its queues and nodes are made up, in the same form.
-"""
+"""What a PBS server has is read as it is meant, and what more a profile wants is told at once."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.fakes.jobs import profile
+from tests.schedulers.pbs_site import OPEN, RECORDED, problems, surveyed
 
 from slidearray.errors import SchedulerError
-from slidearray.schedulers.pbs_parts import Person, max_queued, megabytes, seconds
-from slidearray.schedulers.pbs_survey import PbsSurvey, survey
+from slidearray.schedulers.pbs_parts import Person, max_queued
+from slidearray.schedulers.pbs_survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-RECORDED = Path(__file__).with_name("openpbs_json")
-SERVER: dict[str, Any] = {"default_queue": "route", "max_array_size": 10000}
-OPEN = {"queue_type": "Execution", "enabled": "True", "started": "True"}
-QUEUES: dict[str, dict[str, Any]] = {
-    "route": {**OPEN, "queue_type": "Route", "route_destinations": "short,long@host"},
-    "short": {**OPEN, "from_route_only": "True", "resources_max": {"walltime": "02:00:00"}},
-    "long": {
-        **OPEN,
-        "resources_max": {"walltime": "48:00:00", "ncpus": 8, "mem": "16gb"},
-        "resources_min": {"walltime": "02:00:01"},
-    },
-    "gpu": {
-        **OPEN,
-        "resources_max": {"ngpus": 2},
-        "default_chunk": {"Qlist": "gpu"},
-        "max_array_size": 50,
-        "max_queued": "[u:PBS_GENERIC=200],[u:me=70],[g:lab=60],[p:p1=30],[o:PBS_ALL=5000]",
-    },
-    "own": {**OPEN},
-    "closed": {**OPEN, "enabled": "False"},
-    "stopped": {**OPEN, "started": "False"},
-    "theirs": {**OPEN, "acl_user_enable": "True", "acl_users": "-me@*,bob"},
-    "labs": {**OPEN, "acl_group_enable": "True", "acl_groups": ["lab"]},
-    "away": {**OPEN, "queue_type": "Route", "route_destinations": "q@elsewhere"},
-}
-
-
-def node(host: str, cpus: int, memory: str, *, queue: str = "", **resources: Any) -> dict[str, Any]:
-    own = {"host": host, "ncpus": cpus, "mem": memory, **resources}
-    return {"state": "free", "resources_available": own, **({"queue": queue} if queue else {})}
-
-
-NODES = {
-    "n1": node("n1", 16, "64gb"),
-    "n2[0]": node("n2", 32, "65536mb", Qlist="gpu", ngpus=2, gpu_type="a100"),
-    "n2[1]": node("n2", 32, "67108864kb", Qlist="gpu,cpu", ngpus=2, gpu_type="a100"),
-    "n3": node("n3", 4, "8gb", queue="own", big="True"),
-    "n4": node("n4", 16, "32gb", Qlist="gpu", ngpus=8, gpu_type="h100"),
-    "down": {"state": "down"},
-}
-
-
-def surveyed(
-    *,
-    server: dict[str, Any] | None = None,
-    queues: dict[str, Any] | None = None,
-    nodes: dict[str, Any] | None = NODES,
-) -> PbsSurvey:
-    told = json.loads((RECORDED / "server.json").read_text())
-    told["Server"]["pbshost"] |= SERVER | (server or {})
-
-    def tell(argv: Sequence[str]) -> str:
-        match argv:
-            case ["qstat", "-B", "-f", "-F", "json"]:
-                return json.dumps(told)
-            case ["qstat", "-Q", "-f", "-F", "json"]:
-                return json.dumps({"Queue": QUEUES | (queues or {})})
-            case ["pbsnodes", "-a", "-F", "json"] if nodes is not None:
-                return json.dumps({"nodes": nodes})
-        raise SchedulerError("pbsnodes: Unauthorized Request")
-
-    return survey(tell, user="me")
-
-
-def problems(found: PbsSurvey, **keys: Any) -> list[str]:
-    usual = {"scheduler": "pbs", "advance_job": {"queue": "long", "walltime": "03:00:00"}}
-    return [
-        f"{each.key}: {each.found} | {each.accepted}"
-        for each in found.problems(profile(**{**usual, **keys}))
-    ]
 
 
 def test_a_recorded_server_is_read() -> None:
@@ -161,7 +84,10 @@ def test_a_recorded_server_is_read() -> None:
         ({"queue": "gpu", "constraint": "host=n3"}, ["constraint: host=n3 | host=n2, host=n4"]),
         (
             {"queue": "gpu", "max_array_size": 51},
-            ["max_array_size: 51 | at most 50, the server's max_array_size; or auto"],
+            [
+                "max_array_size: 51 | at most 50, the max_array_size of the server and its queues; "
+                "or auto"
+            ],
         ),
         ({"queue": "gpu", "max_array_size": 50}, []),
     ],
@@ -183,6 +109,27 @@ def test_a_queue_that_takes_no_jobs_of_ours_is_told(queue: str, why: str) -> Non
     assert why in told
 
 
+@pytest.mark.parametrize(
+    ("entries", "admitted"),
+    [
+        ("me", True),
+        ("me@*", True),
+        ("bob,me@login.site", True),
+        ("+me@*.site", True),
+        ("bob", False),
+        ("bob,-me@*,+", False),
+        ("-bob,+", True),
+        ("+,-", False),
+    ],
+)
+def test_a_list_of_users_lets_in_those_that_it_names(entries: str, admitted: bool) -> None:
+    listed = {**OPEN, "acl_user_enable": "True", "acl_users": entries}
+    told = problems(surveyed(queues={"listed": listed}), queue="listed")
+    assert [line.partition(" |")[0] for line in told] == (
+        [] if admitted else ["queue: listed, which is not open to me"]
+    )
+
+
 def test_a_group_that_a_queue_does_not_take_is_told() -> None:
     (told,) = problems(surveyed(), queue="labs", group="others")
     assert told.startswith("queue: labs, which is not open to me")
@@ -193,6 +140,15 @@ def test_the_job_behind_the_arrays_is_looked_at_too() -> None:
     assert problems(surveyed(), advance_job=advance) == [
         "advance_job.constraint: gpu_type=x | gpu_type=a100, gpu_type=h100"
     ]
+
+
+def test_the_job_behind_the_arrays_goes_where_they_go_unless_it_names_a_queue() -> None:
+    keys = {"queue": "long", "walltime": "03:00:00"}
+    assert problems(surveyed(), **keys, advance_job={"walltime": "00:30:00"}) == [
+        "advance_job.walltime: 00:30:00 | at least 02:00:01"
+    ]
+    elsewhere = {"queue": "route", "walltime": "00:30:00"}
+    assert problems(surveyed(), **keys, advance_job=elsewhere) == []
 
 
 def test_without_a_default_a_queue_has_to_be_named() -> None:
@@ -280,26 +236,3 @@ def test_limits_of_a_person_beat_those_of_everybody(
     attributes: dict[str, Any], expected: list[int]
 ) -> None:
     assert sorted(max_queued(attributes, Person(user="me"))) == expected
-
-
-@given(st.integers(0, 10**7))
-def test_a_walltime_is_read_in_every_form(total: int) -> None:
-    hours, rest = divmod(total, 3600)
-    text = f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"
-    assert seconds(text) == seconds(total) == seconds(str(total)) == total
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("16gb", 16384), ("16GB", 16384), ("16g", 16384), ("1048576kb", 1024), ("2tb", 2097152),
-        ("1048576", 1), (1048576, 1), ("131072kw", 1024), ("", None), (None, None), ("big", None),
-    ],
-)  # fmt: skip
-def test_a_size_is_read_in_every_form(value: object, expected: int | None) -> None:
-    assert megabytes(value) == expected
-
-
-@pytest.mark.parametrize("value", ["", None, "UNLIMITED", "1-00:00:00"])
-def test_what_is_no_walltime_is_no_limit(value: object) -> None:
-    assert seconds(value) is None

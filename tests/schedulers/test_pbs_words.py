@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from slidearray.core.classes import FailureClass
 from slidearray.core.queue import SubmittedJob, TaskState, TaskWord
-from slidearray.core.verdicts import SlotOutcome
+from slidearray.core.shapes import Shape
+from slidearray.core.verdicts import SlotHistory, SlotOutcome, State, verdict
 from slidearray.schedulers.pbs_ids import bare, subjob
-from slidearray.schedulers.pbs_states import STATUSES
 from slidearray.schedulers.pbs_words import answer, parse_job
+
+if TYPE_CHECKING:
+    from slidearray.core.events import Event
 
 RECORDED = Path(__file__).with_name("openpbs_json")
 NODE = "pbshost"
@@ -73,14 +74,34 @@ RUNNING = TaskWord(state=TaskState.RUNNING, reason="running")
 EXITING = TaskWord(state=TaskState.RUNNING, reason="exiting")
 NOT_LISTED = TaskWord(state=TaskState.UNKNOWN, reason="qstat does not list it with its array")
 NEVER_BEGAN = ended(
-    SlotOutcome(exit_code=None, ended_by=FailureClass.CANCELLED, word="deleted before it began"),
+    SlotOutcome(
+        exit_code=None,
+        ended_by=FailureClass.CANCELLED,
+        word="deleted before it began",
+        unbegun=True,
+    ),
     "deleted before it began",
+)
+WIPED = ended(
+    SlotOutcome(
+        exit_code=None,
+        ended_by=FailureClass.CANCELLED,
+        word="deleted with its array, before it began or after it ended",
+        unbegun=True,
+    ),
+    "deleted with its array, before it began or after it ended",
 )
 DELETED = by(FailureClass.CANCELLED, "terminated, Exit_status 271", exit_code=-15)
 OVERTIME = by(FailureClass.TIMEOUT, "exceeded resource walltime (Exit_status -29)")
 
 #: What each file tells of the tasks of one job, by number.
 TABLE: dict[str, tuple[SubmittedJob, dict[int, TaskWord]]] = {
+    "after_server_restart": (job("2161[]", "t8.sh", 3), {0: RUNNING, 1: RUNNING, 2: code(0)}),
+    # Tasks 0 to 2 had ended, with 0, 0 and 3.
+    "array_deleted_after_three_ended": (
+        job("2051[]", "k2", 10),
+        dict.fromkeys(range(3), WIPED) | dict.fromkeys(range(3, 10), DELETED),
+    ),
     "array_finished_0_5_0": (job("175[]", "sample"), {1: code(0), 2: code(5), 3: code(0)}),
     "array_finished_mixed": (
         job("201[]"),
@@ -116,6 +137,14 @@ TABLE: dict[str, tuple[SubmittedJob, dict[int, TaskWord]]] = {
             6: waits("Queued"),
         },
     ),
+    "array_with_requeued_subjob": (
+        job("2048[]", "rr", 12),
+        {
+            **dict.fromkeys((0, *range(2, 7)), RUNNING),
+            **dict.fromkeys((1, 7, 8, 9, 11), waits("Queued")),
+            10: NEVER_BEGAN,
+        },
+    ),
     "can_never_run": (
         job("205", "p.sh"),
         {0: waits("Can Never Run: Insufficient amount of resource: ncpus (R: 99 A: 8 T: 8)")},
@@ -124,9 +153,13 @@ TABLE: dict[str, tuple[SubmittedJob, dict[int, TaskWord]]] = {
     "dependent_running": (job("204", "p.sh"), {0: RUNNING}),
     "dependent_waiting": (job("204", "p.sh"), {0: waits("Dependency")}),
     "finished_without_x": (job("201[]"), {}),
+    "node_down": (job("2162[]", "t9.sh", 2), dict.fromkeys(range(2), waits("Queued"))),
+    "node_down_subjob": (job("2162[]", "t9.sh", 2), {}),  # it was asked for 2162[0]
     "queues": (job("201[]"), {}),
+    "requeued_subjob": (job("2048[]", "rr", 12), {}),  # it was asked for 2048[1]
     "server": (job("201[]"), {}),
     "several_ids_bug": (job("204", "p.sh"), {}),  # it was asked for 201[] and 204
+    "suspended": (job("2160[]", "t8.sh", 2), {}),  # it was asked for 2160[1]
     "unknown_id": (job("9999", "p.sh"), {}),
     "walltime_killed": (job("202", "p.sh"), {0: OVERTIME}),
 }
@@ -136,6 +169,53 @@ TABLE: dict[str, tuple[SubmittedJob, dict[int, TaskWord]]] = {
 def test_each_recorded_answer_is_read_as_it_is_meant(name: str) -> None:
     asked, expected = TABLE[name]
     assert words(name, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("array", "alone", "task", "restarts"),
+    [
+        ("array_with_requeued_subjob", "requeued_subjob", 1, 1),
+        ("node_down", "node_down_subjob", 0, 1),
+    ],
+)
+def test_a_task_that_was_requeued_has_begun_before_and_waits(
+    array: str, alone: str, task: int, restarts: int
+) -> None:
+    asked, _ = TABLE[array]
+    told = parse_job(jobs_of(array) | jobs_of(alone), asked, history=True)
+    assert told[asked.job_id, task] == TaskWord(
+        state=TaskState.PENDING, reason="requeued", restarts=restarts
+    )
+
+
+def test_a_task_that_is_suspended_runs() -> None:
+    told = jobs_of("suspended") | {"2160[].pbshost": {"Job_Name": "t8.sh", "job_state": "B"}}
+    word = parse_job(told, job("2160[]", "t8.sh", 2), history=True)["2160[]", 1]
+    assert word == TaskWord(state=TaskState.RUNNING, reason="suspended")
+
+
+@pytest.mark.parametrize("result", ["done", "empty"])
+def test_what_a_task_wrote_outlives_a_server_that_wipes_its_end(result: str) -> None:
+    outcome = words("array_deleted_after_three_ended", job("2051[]", "k2", 10))[0].outcome
+    wrote: list[Event] = [
+        {"event": "started"},
+        {"event": "slide_started", "slide_id": "a"},
+        {"event": result, "slide_id": "a"},
+        {"event": "slide_started", "slide_id": "b"},
+        {"event": "failed", "slide_id": "b", "failure": "corrupt_slide", "reason": "no image"},
+        {"event": "finished", "exit_code": 0},
+    ]
+    history = SlotHistory(
+        attempt=1,
+        executions=[wrote],
+        outcome=outcome,
+        task=TaskState.ENDED,
+        cancelled=False,
+        slide_ids=("a", "b"),
+        shape=Shape(cpus=1, memory_mb=1, walltime_s=60),
+    )
+    assert verdict("a", [history]).state is State(result)
+    assert verdict("b", [history]).failure is FailureClass.CORRUPT_SLIDE
 
 
 def test_the_status_of_an_array_is_never_that_of_its_tasks() -> None:
@@ -168,151 +248,6 @@ def test_without_history_a_task_that_has_ended_looks_deleted_and_is_left_out() -
 
 def test_another_job_that_got_the_id_is_not_ours() -> None:
     assert words("array_finished_mixed", job("201[]", "sa123456-1-0")) == {}
-
-
-ENDS = [
-    # Exit_status, substate, comment; exit code, class
-    (0, 92, "", 0, None),
-    (0, 93, "", None, None),  # it contradicts itself
-    (0, 91, "and terminated", None, "cancelled"),  # deleted, and its script ended well
-    (75, 91, "and terminated", 75, "cancelled"),
-    (75, 93, "and failed", 75, None),
-    (78, 93, "and failed", 78, None),
-    (137, 93, "and failed", 137, None),
-    (265, 93, "and failed", -9, "out_of_memory"),
-    (267, 93, "and failed", -11, None),
-    (271, 93, "and failed", -15, None),
-    (271, 91, "and terminated by me@host", -15, "cancelled"),
-    (265, 91, "and terminated", -9, "cancelled"),
-    (-29, 93, "and exceeded resource walltime", None, "timeout"),
-    (-29, 91, "and terminated", None, "timeout"),  # deleted when its time was over
-    (75, 93, "and exceeded resource walltime", None, "timeout"),
-    (271, 93, "and exceeded resource mem", None, "out_of_memory"),
-    (-28, 93, "", None, "timeout"),
-    (-27, 93, "", None, "out_of_memory"),
-    (-26, 91, "", None, "out_of_memory"),
-    (-24, 93, "", None, None),
-    (-1, 93, "", None, "node_failure"),
-    (-11, 93, "", None, "node_failure"),
-    (-10, 93, "", None, None),
-    (-17, 93, "", None, None),
-    (-99, 93, "", None, None),
-    (None, 91, "", None, "cancelled"),
-    (None, 93, "", None, "node_failure"),
-    (None, 92, "and exceeded resource mem", None, "out_of_memory"),
-]
-
-
-@pytest.mark.parametrize(("status", "substate", "comment", "exit_code", "ended_by"), ENDS)
-def test_an_end_is_the_class_that_it_is_meant_to_be(
-    status: int | None, substate: int, comment: str, exit_code: int | None, ended_by: str | None
-) -> None:
-    told: dict[str, dict[str, Any]] = {
-        "12": {
-            "Job_Name": "j.sh",
-            "job_state": "F",
-            "substate": substate,
-            "run_count": 1,
-            "exec_host": "n1/3*8",
-            "comment": f"Job run at Sun Nov 22 at 12:28 on (n1:ncpus=1) {comment}",
-            **({} if status is None else {"Exit_status": status}),
-        }
-    }
-    outcome = parse_job(told, job("12"), history=True)["12", 0].outcome
-    assert outcome is not None
-    assert (outcome.exit_code, outcome.ended_by) == (exit_code, ended_by)
-    assert outcome.node == "n1"
-
-
-@given(
-    status=st.none() | st.integers(-40, 400),
-    substate=st.sampled_from([70, 91, 92, 93, 51, None]),
-    state=st.sampled_from("XF"),
-    run_count=st.none() | st.integers(0, 25),
-)
-def test_success_is_told_by_state_substate_and_run_count_together(
-    status: int | None, substate: int | None, state: str, run_count: int | None
-) -> None:
-    values = {"Exit_status": status, "substate": substate, "run_count": run_count}
-    own = {"Job_Name": "j.sh", "job_state": state, **values}
-    told: dict[str, dict[str, Any]] = {
-        "7[].host": {"Job_Name": "j.sh", "job_state": "F", "Exit_status": 0},
-        "7[0]": own,
-    }
-    word = parse_job(told, job("7[]", count=1), history=True)["7[]", 0]
-    assert word.outcome is not None
-    succeeded = (word.outcome.exit_code, word.outcome.ended_by) == (0, None)
-    assert succeeded == (status == 0 and substate == 92 and bool(run_count))
-    assert word.restarts == max((run_count or 0) - 1, 0)
-
-
-def test_every_negative_status_of_pbs_is_known() -> None:
-    assert set(STATUSES) == set(range(-30, 0)) - {-8, -9}
-
-
-def waiting(state: str, **attributes: Any) -> TaskWord:
-    told = {"7.host": {"Job_Name": "j.sh", "job_state": state, **attributes}}
-    return parse_job(told, job("7"), history=True)["7", 0]
-
-
-@pytest.mark.parametrize(
-    ("state", "attributes", "reason"),
-    [
-        ("H", {"Hold_Types": "u"}, "held"),
-        ("H", {"Hold_Types": "su", "depend": "afterany:6[].host@host"}, "held"),
-        ("H", {"Hold_Types": "s", "depend": "afterany:6[].host@host"}, "Dependency"),
-        (
-            "H",
-            {"Hold_Types": "s", "comment": "job held, too many failed attempts to run"},
-            "job held, too many failed attempts to run",
-        ),
-        (
-            "H",
-            {"Hold_Types": "o", "comment": "Job held by root on Sun Nov 22 12:28:47 2026"},
-            "Job held by root",
-        ),
-        ("H", {"Hold_Types": "so"}, "held by PBS (os)"),
-        ("H", {}, "held"),
-        ("Q", {}, "Queued"),
-        ("Q", {"comment": "Not Running: Queue not started."}, "Not Running: Queue not started."),
-        ("Q", {"comment": "Job run at Sun Nov  1 at 12:28 on (n1)", "run_count": 2}, "requeued"),
-        ("W", {"comment": "x"}, "Waiting"),
-        ("T", {}, "in transit"),
-    ],
-)
-def test_why_a_job_waits_is_told(state: str, attributes: dict[str, Any], reason: str) -> None:
-    word = waiting(state, **attributes)
-    assert (word.state, word.reason) == (TaskState.PENDING, reason)
-    assert word.restarts == attributes.get("run_count", 0)
-
-
-@pytest.mark.parametrize(
-    ("array", "reason"),
-    [
-        ({"job_state": "H", "Hold_Types": "su", "depend": "afterany:6.host@host"}, "held"),
-        ({"job_state": "H", "Hold_Types": "s", "depend": "afterany:6.host@host"}, "Dependency"),
-        ({"job_state": "Q", "Hold_Types": "n", "comment": "Not Running: x"}, "Not Running: x"),
-        ({"job_state": "B", "Hold_Types": "n", "comment": "Job Array Began at x"}, "Queued"),
-        ({"job_state": "B", "Hold_Types": "u", "comment": "Job Array Began at x"}, "held"),
-    ],
-)
-def test_a_task_that_waits_has_the_reason_of_its_array(array: dict[str, Any], reason: str) -> None:
-    # qstat shows its tasks as queued, with the attributes of the array.
-    told = {"7[].host": {"Job_Name": "j.sh", **array}}
-    told["7[0].host"] = {**told["7[].host"], "job_state": "Q", "substate": 10}
-    word = parse_job(told, job("7[]", count=1), history=True)["7[]", 0]
-    assert word == TaskWord(state=TaskState.PENDING, reason=reason)
-
-
-@pytest.mark.parametrize("state", ["M", "Z", ""])
-def test_a_state_that_says_nothing_is_unknown_and_nothing_follows_from_it(state: str) -> None:
-    assert waiting(state).state is TaskState.UNKNOWN
-
-
-@pytest.mark.parametrize("state", ["R", "S", "U", "E"])
-def test_a_job_that_has_begun_and_not_ended_runs(state: str) -> None:
-    word = waiting(state, run_count=3, Exit_status=0)
-    assert (word.state, word.restarts, word.outcome) == (TaskState.RUNNING, 2, None)
 
 
 def test_values_of_the_environment_may_be_anything() -> None:

@@ -63,6 +63,13 @@ REFUSED = {
 }
 #: Options that are passed through.
 PASSED = frozenset("aclpW")
+#: Resources of a chunk: beside ``select`` the server refuses them as resources of the job
+#: (openpbs, src/lib/Libattr/master_resc_def_all.xml, CVTSLT), as it does those of GPUs.
+CHUNK_RESOURCES = frozenset(
+    {"accelerator", "accelerator_group", "accelerator_memory", "accelerator_model", "aoe", "arch",
+     "eoe", "hbmem", "host", "mem", "mpiprocs", "naccelerators", "ncpus", "ngpus", "ompthreads",
+     "vmem", "vnode", "vntype"}
+)  # fmt: skip
 #: Resources of ``-l`` that a profile cannot pass through, and why.
 REFUSED_RESOURCES = {
     "max_walltime": _SHORTER,
@@ -70,9 +77,14 @@ REFUSED_RESOURCES = {
     "min_walltime": _SHORTER,
     "ncpus": _key("cpus_per_task"),
     "ngpus": _key("gpus"),
+    "nodect": "PBS counts the chunks itself",
     "nodes": _ONE_CHUNK,
     "select": "the keys cpus_per_task, memory, gpus and constraint do that",
     "walltime": _key("walltime"),
+}
+_BESIDE_SELECT = {
+    **dict.fromkeys(CHUNK_RESOURCES, "put it into `constraint`"),
+    **REFUSED_RESOURCES,
 }
 #: Attributes of ``-W`` that a profile cannot pass through, and why; any of a job's can be set so.
 REFUSED_ATTRIBUTES = {
@@ -97,6 +109,7 @@ REFUSED_ATTRIBUTES = {
     "remove_files": _LOG,
     "rerunable": _RERUN,
     "resource_list": "write it as -l",
+    "run_count": "it tells how often PBS has begun a job",
     "shell_path_list": _EVERY_JOB,
     "umask": "jobs have the umask of whoever submits them",
     "user_list": _FOLLOWED,
@@ -104,8 +117,15 @@ REFUSED_ATTRIBUTES = {
 }
 
 
-def checked_directive(text: str) -> str:
+def checked_directive(text: str, *, flat: bool = False) -> str:
     """`text`, which may stand in a job script behind ``#PBS``.
+
+    Parameters
+    ----------
+    text
+        An option of qsub.
+    flat
+        Whether tasks ask for resources without a chunk (``pbs_resources: flat``).
 
     Raises
     ------
@@ -126,7 +146,7 @@ def checked_directive(text: str) -> str:
         raise ValueError("a value has letters, digits and _ . , : = + @ % / ~ - only")
     if letter == "l":
         for pair in value.split(","):
-            _check_pair(pair, REFUSED_RESOURCES)
+            _check_pair(pair, REFUSED_RESOURCES if flat else _BESIDE_SELECT)
     elif letter == "W":
         for pair in re.split(r",(?=[^,=]*=)", value):  # other commas belong to a value
             _check_pair(pair, REFUSED_ATTRIBUTES)
@@ -154,8 +174,12 @@ def checked_constraint(text: str) -> str:
             "scheduler pbs takes name=value, such as gpu_type=a100 or host=n1, "
             "and a colon before the next"
         )
-    for pair in text.split(":"):
+    pairs = text.split(":")
+    for pair in pairs:
         _check_pair(pair, REFUSED_RESOURCES)
+    names = [pair.partition("=")[0].lower() for pair in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise ValueError(f"{twice} is named twice; PBS takes one value of it")
     return text
 
 

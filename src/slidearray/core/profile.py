@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -76,8 +77,18 @@ def _queue(text: str) -> str:
 
 
 def _directive(text: str, info: ValidationInfo) -> str:
-    check = DIRECTIVE_CHECKS.get(info.data.get("scheduler", ""), plain)
-    return check(text)
+    return _directive_check(info.data)(text)
+
+
+def _directive_check(known: dict[str, Any]) -> Callable[[str], str]:
+    """What may stand in a directive of a profile with these keys."""
+    match known.get("scheduler"):
+        case "slurm":
+            return slurm_directives.checked_directive
+        case "pbs":
+            flat = known.get("pbs_resources") == "flat"
+            return partial(pbs_directives.checked_directive, flat=flat)
+    return plain
 
 
 Text = Annotated[str, AfterValidator(plain)]
@@ -109,11 +120,6 @@ DIRECTIVES_ACCEPTED = (
     "a list of options of sbatch, such as --licenses=matlab:1 or --exclusive; "
     "of qsub, such as -l filesystems=home:eagle"
 )
-#: What may stand in a directive of each scheduler.
-DIRECTIVE_CHECKS = {
-    "slurm": slurm_directives.checked_directive,
-    "pbs": pbs_directives.checked_directive,
-}
 
 
 class Mail(Section):
@@ -233,11 +239,10 @@ class Profile(Section):
     def _as_the_scheduler_takes_the_last_job(
         cls, asked: AdvanceJob, info: ValidationInfo
     ) -> AdvanceJob:
-        scheduler = info.data.get("scheduler", "local")
-        if scheduler == "pbs" and asked.constraint:
+        if info.data.get("scheduler") == "pbs" and asked.constraint:
             _checked("constraint", asked.constraint, pbs_directives.checked_constraint)
         for index, text in enumerate(asked.directives):
-            _checked(f"directives[{index}]", text, DIRECTIVE_CHECKS.get(scheduler, plain))
+            _checked(f"directives[{index}]", text, _directive_check(info.data))
         return asked
 
     @model_validator(mode="after")

@@ -67,6 +67,7 @@ class SlotOutcome:
     word: str = ""  # the scheduler's own
     node: str = ""
     restarts: int = 0  # requeues before that execution, as far as the scheduler tells
+    unbegun: bool = False  # as far as the scheduler tells, it never began
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for journals and seals."""
@@ -85,6 +86,7 @@ class SlotOutcome:
             word=raw.get("word", ""),
             node=raw.get("node", ""),
             restarts=raw.get("restarts", 0),
+            unbegun=raw.get("unbegun", False),
         )
 
 
@@ -114,6 +116,15 @@ class SlotHistory:
         )
         found = facts(self.executions, slide_ids=self.slide_ids, told=told)
         object.__setattr__(self, "facts", found)
+
+    @property
+    def end(self) -> SlotOutcome | None:
+        """How it ended; None where the scheduler denies a beginning that the records tell of.
+
+        A scheduler that lost a task's data tells of it as of one that was deleted in the queue.
+        """
+        denied = self.outcome is not None and self.outcome.unbegun and self.facts.started
+        return None if denied else self.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +274,7 @@ def _not_ended(history: SlotHistory, own: list[Event], *, begun: bool) -> _Findi
 
 def _stopped(history: SlotHistory, failures: dict[FailureClass, str]) -> _Finding | None:
     """No room to write, or a person stopped it."""
-    outcome = history.outcome
+    outcome = history.end
     if FailureClass.STORAGE_FULL in failures:
         return _failure(FailureClass.STORAGE_FULL, failures[FailureClass.STORAGE_FULL])
     if outcome and outcome.exit_code == ExitCode.STORAGE_FULL and not failures:
@@ -281,8 +292,9 @@ def _ended_by_scheduler(
 ) -> _Finding | None:
     """What kills a slot is charged to the slide it was `caught` with."""
     told = dict(failures)
-    if caught and history.outcome and history.outcome.ended_by:
-        told.setdefault(history.outcome.ended_by, _killed(history.outcome, history.shape))
+    end = history.end
+    if caught and end and end.ended_by:
+        told.setdefault(end.ended_by, _killed(end, history.shape))
     return next(
         (_failure(failure, told[failure]) for failure in _SCHEDULER if failure in told), None
     )
@@ -304,7 +316,7 @@ def _ended_by_itself(
     history: SlotHistory, own: list[Event], *, failures: dict[FailureClass, str]
 ) -> _Finding | None:
     """The setup failed, or the worker wrote what happened."""
-    known, outcome = history.facts, history.outcome
+    known, outcome = history.facts, history.end
     if known.setup_fault is not None and not known.silent:
         return _failure(FailureClass.SETUP_FAILED, known.setup_fault)
     if outcome and _left_early(outcome, known):
@@ -334,7 +346,7 @@ def _left_early(outcome: SlotOutcome, known: Facts) -> bool:
 
 def _unfinished(history: SlotHistory, *, started: bool, caught: bool) -> _Finding:
     """No word of its own about the slide's end."""
-    outcome = history.outcome
+    outcome = history.end
     if outcome and outcome.exit_code == ExitCode.COMPLETE and history.facts.started:
         return _failure(FailureClass.LOST, "its slot ended well, and no record tells what it did")
     if caught and outcome and outcome.exit_code == ExitCode.INTERRUPTED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -29,6 +29,22 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.words}; {self.advice}" if self.advice else self.words
+
+    def counted(self, *, queued: int, added: int, most: int) -> Refusal:
+        """The same, once it is known how many tasks a person has queued and may have."""
+        if queued + added <= most:
+            return self
+        count = (
+            f"{queued} tasks of yours are queued, {added} were to follow, and the limit is {most}"
+        )
+        return replace(self, kind=RefusalKind.LIMIT, advice=f"{count}: {SUBMIT_LIMIT}")
+
+
+#: What to do about a limit on how many tasks a person may have queued.
+SUBMIT_LIMIT = (
+    "so many tasks may not be in the queue, and each task of an array counts: wait until others "
+    "have ended, or plan with a smaller `shards.max_tasks`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slidearray.errors import RunError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -103,6 +105,33 @@ def _ranges(shapes: Sequence[Shape], *, limit: int) -> Iterator[tuple[int, int]]
         for begin in range(offset, end, limit):
             yield begin, min(limit, end - begin)
         offset = end
+
+
+def check_range(asked: Sequence[str], array: str | None, *, source: str) -> None:
+    """See that a script asks for the tasks of its job, whatever its throttle.
+
+    Parameters
+    ----------
+    asked
+        The ranges that stand in the script.
+    array
+        The job's range; None: a plain job.
+    source
+        Where the script comes from, for messages.
+
+    Raises
+    ------
+    RunError
+        Slots would have no task, or tasks no slot.
+    """
+    spans = [text.partition("%")[0] for text in asked]
+    wanted = [] if array is None else [array.partition("%")[0]]
+    if spans != wanted:
+        found = " and ".join(asked) or "no range"
+        raise RunError(
+            f"{source}: asks for {found} where this job has {array or 'one task, without an array'}"
+            ": write the range as {{ array }}, where that is not none, as our own templates do"
+        )
 
 
 def advance_name(token: str, attempt: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from slidearray.core.profile import Profile
     from slidearray.core.queue import QueueLimits
 
+#: Of the keys of the job behind the arrays.
+ADVANCE_PREFIX = "advance_job."
 #: Runs a command and gives what it printed; raises `SchedulerError` when it fails.
 Tell: TypeAlias = Callable[[Sequence[str]], str]
 
@@ -25,6 +27,17 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+
+def told_once(arrays: Iterable[Problem], advance: Iterable[Problem]) -> list[Problem]:
+    """Problems of the arrays, and those of the job behind them that it does not share with them."""
+    found = list(arrays)
+    told = {(problem.key, problem.found) for problem in found}
+    return found + [
+        problem
+        for problem in advance
+        if (problem.key.removeprefix(ADVANCE_PREFIX), problem.found) not in told
+    ]
 
 
 class Survey(Protocol):

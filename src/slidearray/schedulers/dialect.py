@@ -60,13 +60,14 @@ class Dialect(Protocol):
     def advance_options(self, profile: Profile) -> list[str]:
         """What stands in the directives of the job behind an attempt's arrays."""
 
-    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
-        """Look at a rendered script as the scheduler would, before it is asked.
+    def check_script(self, text: str, *, profile: Profile, array: str | None, source: str) -> None:
+        """Look at a rendered script before the scheduler does.
 
         Raises
         ------
         RunError
-            Where it would refuse it, naming `source`.
+            Naming `source`: the scheduler would refuse it, or it asks for other tasks than those
+            of its job, whose range is `array` (None: a plain job).
         """
 
     def submit_argv(
@@ -144,9 +145,6 @@ class QueueDialect(Dialect, Protocol):
 
     def tasks_of(self, script: str) -> int:
         """How many tasks a script of ours asks for."""
-
-    def with_count(self, refusal: Refusal, *, queued: int, added: int, most: int) -> Refusal:
-        """A refusal, once it is known how many tasks a person has queued and may have."""
 
     def find(
         self, tell: Tell, names: Sequence[str], *, ended: bool = False

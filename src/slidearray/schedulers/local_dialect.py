@@ -49,7 +49,7 @@ class LocalDialect:
         """None: there is no such job."""
         return []
 
-    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
+    def check_script(self, text: str, *, profile: Profile, array: str | None, source: str) -> None:
         """Nothing: bash itself looks at a script."""
 
     def submit_argv(

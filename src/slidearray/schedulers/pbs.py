@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from slidearray.core import pbs_directives
 from slidearray.schedulers import pbs_questions, pbs_refusals, pbs_rules, pbs_survey
-from slidearray.schedulers.answers import Accepted, RefusalKind
-from slidearray.schedulers.arrays import array_jobs
+from slidearray.schedulers.answers import Accepted
+from slidearray.schedulers.arrays import array_jobs, check_range
 from slidearray.schedulers.pbs_asking import PbsAsker
 from slidearray.schedulers.pbs_ids import bare, is_job_id
 
@@ -72,7 +71,7 @@ class PbsDialect:
         """What follows ``#PBS`` in the script of the job behind the arrays."""
         return pbs_directives.advance_options(profile)
 
-    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
+    def check_script(self, text: str, *, profile: Profile, array: str | None, source: str) -> None:
         """Refuse what qsub would refuse, or take and never run.
 
         Raises
@@ -82,6 +81,7 @@ class PbsDialect:
         """
         size = profile.max_array_size
         pbs_rules.check_script(text, source=source, max_array_size=None if size == "auto" else size)
+        check_range(pbs_rules.ranges(text), array, source=source)
 
     def submit_argv(
         self, script: Path, *, name: str, after: Sequence[str] = (), held: bool
@@ -145,16 +145,6 @@ class PbsDialect:
         """How many tasks a script of ours asks for."""
         last = re.search(r"^#PBS -J 0-([0-9]+)", script, re.MULTILINE)
         return int(last[1]) + 1 if last else 1
-
-    def with_count(self, refusal: Refusal, *, queued: int, added: int, most: int) -> Refusal:
-        """A refusal, once it is known how many tasks a person has queued and may have."""
-        if queued + added <= most:
-            return refusal
-        count = (
-            f"{queued} tasks of yours are queued, {added} were to follow, and the limit is {most}"
-        )
-        advice = f"{count}: {pbs_refusals.SUBMIT_LIMIT}"
-        return replace(refusal, kind=RefusalKind.LIMIT, advice=advice)
 
     def find(
         self, tell: Tell, names: Sequence[str], *, ended: bool = False

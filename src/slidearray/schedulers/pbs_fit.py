@@ -6,18 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slidearray.core.shapes import Shape
-from slidearray.schedulers import pbs_words
-from slidearray.schedulers.cluster import Problem
+from slidearray.schedulers.cluster import ADVANCE_PREFIX, Problem, told_once
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from slidearray.core.profile import Profile
-    from slidearray.schedulers.pbs_parts import Cluster, Host, Limits, Person, Queue
+    from slidearray.schedulers.pbs_hosts import Host
+    from slidearray.schedulers.pbs_parts import Cluster, Limits, Person, Queue, Way
 
 #: What every node has, and no profile asks for by name.
 NO_CONSTRAINT = frozenset({"arch", "host", "mem", "ncpus", "ngpus", "vnode"})
-_NO_GPUS = "none: no node has ngpus; what the site calls them goes into `constraint`"
+#: What there is of an amount that no node tells of.
+_NONE = {
+    "cpus_per_task": "none: no node tells of ncpus",
+    "memory": "none: no node tells of mem",
+    "gpus": "none: no node has ngpus; what the site calls them goes into `constraint`",
+}
+#: Of limits, in the order in which they are told.
+_KEYS = ("walltime", "cpus_per_task", "memory", "gpus")
 _UNITS = {"cpus_per_task": " CPUs", "gpus": " GPUs"}
 
 
@@ -48,7 +55,7 @@ def wishes(profile: Profile) -> tuple[Wish, Wish]:
             gpus=int(profile.gpus or 0),
         ),
         Wish(
-            prefix="advance_job.",
+            prefix=ADVANCE_PREFIX,
             queue=own.queue or profile.queue,
             constraint=own.constraint,
             shape=own.shape(),
@@ -59,13 +66,13 @@ def wishes(profile: Profile) -> tuple[Wish, Wish]:
 def problems(profile: Profile, cluster: Cluster, *, person: Person) -> list[Problem]:
     """Everything in a profile that the cluster does not have, in the order of its keys."""
     arrays, advance = wishes(profile)
-    found = [*_of_wish(arrays, cluster, person), *_of_array_size(profile, cluster)]
-    told = {(problem.key, problem.found) for problem in found}
-    return found + [
-        problem
-        for problem in _of_wish(advance, cluster, person)
-        if (problem.key.removeprefix(advance.prefix), problem.found) not in told
-    ]
+    return told_once(
+        [
+            *_of_wish(arrays, cluster, person),
+            *_of_array_size(profile, max_array_size(profile, cluster, person=person)),
+        ],
+        _of_wish(advance, cluster, person),
+    )
 
 
 def _of_wish(wish: Wish, cluster: Cluster, person: Person) -> Iterator[Problem]:
@@ -76,12 +83,10 @@ def _of_wish(wish: Wish, cluster: Cluster, person: Person) -> Iterator[Problem]:
         return
     if closed := _closed(queue, cluster, person):
         yield wish.problem("queue", f"{queue.name}, which {closed}", accepted=names)
-    targets = cluster.targets(queue)
-    yield from _of_limits(wish, targets)
-    if cluster.hosts is not None and targets:
-        hosts = list(
-            {host.name: host for each in targets for host in cluster.hosts_of(each)}.values()
-        )
+    ways = cluster.ways(queue, person)
+    yield from _of_limits(wish, ways)
+    hosts = cluster.hosts_of(ways)
+    if hosts is not None:
         yield from _of_hosts(wish, hosts)
         yield from _of_constraint(wish, hosts)
 
@@ -94,46 +99,80 @@ def _closed(queue: Queue, cluster: Cluster, person: Person) -> str:
         return "takes jobs from a routing queue only"
     if not queue.admits(person):
         return f"is not open to {person.user}"
-    targets = cluster.targets(queue)  # none: they are on another server
-    if not queue.started or (targets and not any(each.started for each in targets)):
+    last = [way.queue for way in cluster.ways(queue, person)]
+    if not last:
+        return f"goes on to no queue that is open to {person.user}"
+    if not queue.started or not any(each is None or each.started for each in last):
         return "starts no jobs now (it is not started)"
     return ""
 
 
-def _of_limits(wish: Wish, targets: Collection[Queue]) -> Iterator[Problem]:
+def max_array_size(profile: Profile, cluster: Cluster, *, person: Person) -> int | None:
+    """Tasks that an array may have; of several queues that take them, as the largest has it."""
+    ways = ways_of_arrays(profile, cluster, person=person)
+    return widest([way.max_array_size for way in ways])
+
+
+def ways_of_arrays(
+    profile: Profile, cluster: Cluster, *, person: Person, whatever: str = ""
+) -> list[Way]:
+    """Where the tasks of a profile may come to run; where nothing takes them, all that there is.
+
+    Parameters
+    ----------
+    profile
+        With the queue, and what one task asks for.
+    cluster
+        With the queues.
+    person
+        Who would submit.
+    whatever
+        A key, of which a task may ask for any amount.
+    """
+    wish, _ = wishes(profile)
+    queue = cluster.queue(wish.queue)
+    ways = [] if queue is None else cluster.ways(queue, person)
+    asked = {key: each for key, each in _asked(wish).items() if key != whatever}
+    return [way for way in ways if _within(asked, way)] or ways
+
+
+def _of_limits(wish: Wish, ways: Collection[Way]) -> Iterator[Problem]:
     """Limits of the queues: a job that may come into several needs one that takes it."""
     asked = _asked(wish)
-    fits = [each for each in targets if _within(asked, each.most, each.least)]
-    if fits or not targets:
+    if not ways or any(_within(asked, way) for way in ways):
         return
     singly = False
-    for key, (amount, found) in asked.items():
-        most = _widest([_amount(each.most, key) for each in targets], most=True)
-        least = _widest([_amount(each.least, key) for each in targets], most=False)
+    for key, amount in asked.items():
+        most = widest([way.most.get(key) for way in ways])
+        least = _lowest([way.least.get(key) for way in ways])
         if most is not None and amount > most:
             singly = True
-            yield wish.problem(key, found, accepted=f"at most {_as_text(key, most)}")
+            accepted = f"at most {_as_text(key, most)}"
+            yield wish.problem(key, _as_text(key, amount), accepted=accepted)
         elif least is not None and amount < least:
             singly = True
-            yield wish.problem(key, found, accepted=f"at least {_as_text(key, least)}")
+            accepted = f"at least {_as_text(key, least)}"
+            yield wish.problem(key, _as_text(key, amount), accepted=accepted)
     if not singly:
-        told = (found + _UNITS.get(key, "") for key, (_, found) in asked.items())
         yield wish.problem(
             "queue",
-            f"{', '.join(told)} together",
-            accepted=_listed(f"{each.name}: {described_limits(each.most)}" for each in targets),
+            f"{_in_words(asked)} together",
+            accepted=_listed(
+                f"{way.queue.name if way.queue else 'another server'}: {described_limits(way.most)}"
+                for way in ways
+            ),
         )
 
 
-def _asked(wish: Wish) -> dict[str, tuple[int, str]]:
-    """By key: the amount, and how a person writes it."""
+def _asked(wish: Wish) -> dict[str, int]:
+    """What a job asks for, by key."""
     amounts = {
         "walltime": wish.shape.walltime_s,
         "cpus_per_task": wish.shape.cpus,
         "memory": wish.shape.memory_mb,
         "gpus": wish.gpus,
     }
-    return {key: (amount, _as_text(key, amount)) for key, amount in amounts.items() if amount}
+    return {key: amount for key, amount in amounts.items() if amount}
 
 
 def _as_text(key: str, amount: int) -> str:
@@ -142,29 +181,28 @@ def _as_text(key: str, amount: int) -> str:
     return f"{amount}M" if key == "memory" else str(amount)
 
 
-def _amount(limits: Limits, key: str) -> int | None:
-    return {
-        "walltime": limits.walltime_s,
-        "cpus_per_task": limits.cpus,
-        "memory": limits.memory_mb,
-        "gpus": limits.gpus,
-    }[key]
+def _in_words(amounts: Mapping[str, int]) -> str:
+    return ", ".join(
+        _as_text(key, amounts[key]) + _UNITS.get(key, "") for key in _KEYS if key in amounts
+    )
 
 
-def _within(asked: dict[str, tuple[int, str]], most: Limits, least: Limits) -> bool:
-    for key, (amount, _) in asked.items():
-        upper, lower = _amount(most, key), _amount(least, key)
-        if (upper is not None and amount > upper) or (lower is not None and amount < lower):
-            return False
-    return True
+def _within(asked: Mapping[str, int], way: Way) -> bool:
+    return all(
+        way.least.get(key, amount) <= amount <= way.most.get(key, amount)
+        for key, amount in asked.items()
+    )
 
 
-def _widest(limits: list[int | None], *, most: bool) -> int | None:
-    """The limit that lets most through; None when one of the queues has none."""
+def widest(limits: Collection[int | None]) -> int | None:
+    """The largest limit; None when one has none, or there are none."""
     told = [each for each in limits if each is not None]
-    if len(told) < len(limits):
-        return None
-    return max(told, default=None) if most else min(told, default=None)
+    return max(told, default=None) if len(told) == len(limits) else None
+
+
+def _lowest(limits: Collection[int | None]) -> int | None:
+    told = [each for each in limits if each is not None]
+    return min(told, default=None) if len(told) == len(limits) else None
 
 
 def _of_hosts(wish: Wish, hosts: Collection[Host]) -> Iterator[Problem]:
@@ -178,7 +216,7 @@ def _of_hosts(wish: Wish, hosts: Collection[Host]) -> Iterator[Problem]:
     }
     over = {key: most for key, (amount, most) in asked.items() if amount > most}
     for key, most in over.items():
-        accepted = f"at most {_as_text(key, most)}, as the largest node has" if most else _NO_GPUS
+        accepted = f"at most {_as_text(key, most)}, as the largest node has" if most else _NONE[key]
         yield wish.problem(key, _as_text(key, asked[key][0]), accepted=accepted)
     if not over and not any(_fits(wish, host) for host in hosts):
         found = f"{wish.shape.cpus} CPUs, {wish.shape.memory_mb}M and {wish.gpus} GPUs together"
@@ -194,28 +232,21 @@ def _fits(wish: Wish, host: Host) -> bool:
 
 
 def _of_constraint(wish: Wish, hosts: Collection[Host]) -> Iterator[Problem]:
-    """``name=value`` pairs: some machine has to have each; of a number, as many."""
+    """``name=value`` pairs: some machine has to have each; of an amount, as much."""
     for pair in (wish.constraint or "").split(":") if wish.constraint else ():
         name, _, value = pair.partition("=")
-        known = {each for host in hosts for each in host.resources.get(name, ())}
+        known = {each for host in hosts for each in host.values(name)}
         if not known:
             names = _listed({each for host in hosts for each in host.resources} - NO_CONSTRAINT)
             yield wish.problem("constraint", f"{name}, which no node has", accepted=names)
-        elif value not in known and not _is_enough(value, known):
+        elif not any(host.has(name, value) for host in hosts):
             yield wish.problem("constraint", pair, accepted=_listed(f"{name}={k}" for k in known))
 
 
-def _is_enough(value: str, known: Iterable[str]) -> bool:
-    wanted = pbs_words.number(value)
-    amounts = [pbs_words.number(each) for each in known]
-    return wanted is not None and any(each is not None and each >= wanted for each in amounts)
-
-
-def _of_array_size(profile: Profile, cluster: Cluster) -> Iterator[Problem]:
-    size, queue = profile.max_array_size, cluster.queue(profile.queue)
-    most = None if queue is None else cluster.max_array_size(queue)
+def _of_array_size(profile: Profile, most: int | None) -> Iterator[Problem]:
+    size = profile.max_array_size
     if size != "auto" and most is not None and size > most:
-        accepted = f"at most {most}, the server's max_array_size; or auto"
+        accepted = f"at most {most}, the max_array_size of the server and its queues; or auto"
         yield Problem(key="max_array_size", found=str(size), accepted=accepted)
 
 
@@ -227,12 +258,7 @@ def described(host: Host) -> str:
 
 def described_limits(most: Limits) -> str:
     """What one job may have: ``at most 48:00:00, 64 CPUs``."""
-    told = [
-        _as_text(key, amount) + _UNITS.get(key, "")
-        for key in ("walltime", "cpus_per_task", "memory", "gpus")
-        if (amount := _amount(most, key)) is not None
-    ]
-    return f"at most {', '.join(told)}" if told else "no limit"
+    return f"at most {_in_words(most)}" if most else "no limit"
 
 
 def _listed(names: Iterable[str]) -> str:

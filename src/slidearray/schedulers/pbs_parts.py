@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from slidearray.schedulers import pbs_words
+from slidearray.schedulers.pbs_values import amount, megabytes, seconds, words_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from slidearray.schedulers.pbs_hosts import Host
     from slidearray.schedulers.pbs_questions import Server
     from slidearray.schedulers.pbs_words import Attributes
 
@@ -18,10 +20,8 @@ if TYPE_CHECKING:
 _LIMIT = re.compile(r"\[\s*([ugpo]):\s*\"?([^=\]\"]+)\"?\s*=\s*([0-9]+)\s*\]")
 #: Attributes that limit how many tasks may be queued; a name in one beats PBS_GENERIC.
 _QUEUE_LIMITS = ("max_queued", "queued_jobs_threshold")
-_UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4, "p": 1024**5}
-_SIZE = re.compile(r"([0-9]+)([kmgtp]?)([bw]?)", re.IGNORECASE)
-_WORD_BYTES = 8
-_MB_BYTES = 1024**2
+#: What one job may ask for, by the keys of a profile: seconds, mebibytes, numbers.
+Limits: TypeAlias = "Mapping[str, int]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +31,6 @@ class Person:
     user: str
     group: str | None = None
     project: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one job may ask for; None: no limit."""
-
-    walltime_s: int | None = None
-    memory_mb: int | None = None
-    cpus: int | None = None
-    gpus: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +79,13 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """One machine: a chunk may take from all its parts."""
+class Way:
+    """Where a job may come to run, within the limits of every queue that it passes."""
 
-    name: str
-    cpus: int
-    memory_mb: int
-    gpus: int
-    queue: str = ""  # that it works for alone
-    resources: Mapping[str, frozenset[str]] = field(default_factory=dict)  # texts and switches
+    queue: Queue | None  # None: one of another server
+    most: Limits
+    least: Limits
+    max_array_size: int | None  # of tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,38 +98,67 @@ class Cluster:
 
     def queue(self, name: str | None) -> Queue | None:
         """The queue of a name, or the one of jobs that name none."""
-        wanted = name or pbs_words.text(self.server.attributes.get("default_queue"))
-        return next((queue for queue in self.queues if queue.name == wanted), None)
+        return self._called(name or pbs_words.text(self.server.attributes.get("default_queue")))
 
-    def targets(self, queue: Queue) -> list[Queue]:
-        """The queues in which a job may come to run."""
-        found: dict[str, Queue] = {}
-        todo = [queue]
-        for each in todo:
-            if each.name not in found:
-                found[each.name] = each
-                todo += [known for name in each.routes_to if (known := self.queue(name))]
-        return [each for each in found.values() if not each.routes]
+    def _called(self, name: str) -> Queue | None:
+        return next((queue for queue in self.queues if queue.name == name), None)
 
-    def max_array_size(self, queue: Queue) -> int | None:
-        """Tasks that an array may have in a queue: the least that it or the server says."""
-        told = [each.attributes.get("max_array_size") for each in (self.server, queue)]
-        return min((each for each in map(pbs_words.number, told) if each is not None), default=None)
+    def ways(self, queue: Queue, person: Person) -> list[Way]:
+        """The ways of somebody's job from a queue to those that run it.
 
-    def hosts_of(self, queue: Queue) -> list[Host]:
+        The limits are looked at on entry to each queue (openpbs, svr_chkque of
+        src/server/svr_jobfunc.c); a job that no destination takes is accepted, and aborted later.
+        """
+        return list(self._ways((queue,), person))
+
+    def _ways(self, passed: tuple[Queue, ...], person: Person) -> Iterator[Way]:
+        queue = passed[-1]
+        if not queue.routes:
+            yield self._way(passed, queue)
+        for name in queue.routes_to:
+            following = self._called(name)
+            if following is None:
+                yield self._way(passed, None)
+            elif following not in passed and following.admits(person):
+                yield from self._ways((*passed, following), person)
+
+    def _way(self, passed: tuple[Queue, ...], queue: Queue | None) -> Way:
+        holders = [self.server.attributes, *(each.attributes for each in passed)]
+        told = (pbs_words.number(each.get("max_array_size")) for each in holders)
+        sizes = [size for size in told if size is not None]
+        return Way(
+            queue=queue,
+            most=_together([each.most for each in passed], min),
+            least=_together([each.least for each in passed], max),
+            max_array_size=min(sizes, default=None),
+        )
+
+    def hosts_of(self, ways: Sequence[Way]) -> list[Host] | None:
+        """The machines that run the jobs; None: nobody tells of all of them."""
+        queues = [way.queue for way in ways]
+        if self.hosts is None or not queues or None in queues:
+            return None
+        found = {host.name: host for each in queues if each for host in self.hosts_in(each)}
+        return list(found.values())
+
+    def hosts_in(self, queue: Queue) -> list[Host]:
         """The machines that run a queue's jobs."""
         hosts = self.hosts or ()
         own = [host for host in hosts if host.queue == queue.name]
         shared = own or [host for host in hosts if not host.queue]
         chunk = queue.attributes.get("default_chunk")
         for name, value in chunk.items() if isinstance(chunk, dict) else ():
-            if any(name in host.resources for host in shared):
-                shared = [
-                    host
-                    for host in shared
-                    if pbs_words.text(value) in host.resources.get(name, frozenset())
-                ]
+            label = pbs_words.text(value)
+            # An amount is no label: what a job asks for itself replaces it.
+            if amount(label) is None and any(host.values(name) for host in shared):
+                shared = [host for host in shared if host.has(name, label)]
         return shared
+
+
+def _together(limits: Sequence[Limits], choose: Callable[[Iterable[int]], int]) -> Limits:
+    """Limits that all hold: of each amount the one that `choose` takes."""
+    keys = {key for each in limits for key in each}
+    return {key: choose(each[key] for each in limits if key in each) for key in keys}
 
 
 def queue_of(name: str, attributes: Attributes, server: Server) -> Queue:
@@ -154,44 +171,19 @@ def queue_of(name: str, attributes: Attributes, server: Server) -> Queue:
     )
 
 
-def hosts_of(nodes: Mapping[str, Attributes]) -> tuple[Host, ...]:
-    """The machines of a list of nodes: those on one machine are its parts."""
-    parts: dict[str, list[tuple[Attributes, Attributes]]] = {}
-    for name, attributes in nodes.items():
-        available = attributes.get("resources_available")
-        if isinstance(available, dict):
-            host = pbs_words.text(available.get("host")) or name
-            parts.setdefault(host, []).append((attributes, available))
-    return tuple(_host(name, each) for name, each in parts.items())
-
-
-def _host(name: str, parts: list[tuple[Attributes, Attributes]]) -> Host:
-    values: dict[str, set[str]] = {}
-    for _, available in parts:
-        for resource, value in available.items():
-            values.setdefault(resource, set()).update(words_in(value))
-    return Host(
-        name=name,
-        cpus=sum(pbs_words.number(each.get("ncpus")) or 0 for _, each in parts),
-        memory_mb=sum(megabytes(each.get("mem")) or 0 for _, each in parts),
-        gpus=sum(pbs_words.number(each.get("ngpus")) or 0 for _, each in parts),
-        queue=next((pbs_words.text(each.get("queue")) for each, _ in parts if "queue" in each), ""),
-        resources={resource: frozenset(each) for resource, each in values.items()},
-    )
-
-
 def _limits(key: str, own: Attributes, others: Attributes) -> Limits:
     """Limits of `own`; of `others` where it says nothing of a resource."""
     first, second = own.get(key), others.get(key)
     values = (second if isinstance(second, dict) else {}) | (
         first if isinstance(first, dict) else {}
     )
-    return Limits(
-        walltime_s=seconds(values.get("walltime")),
-        memory_mb=megabytes(values.get("mem")),
-        cpus=pbs_words.number(values.get("ncpus")),
-        gpus=pbs_words.number(values.get("ngpus")),
-    )
+    limits = {
+        "walltime": seconds(values.get("walltime")),
+        "cpus_per_task": pbs_words.number(values.get("ncpus")),
+        "memory": megabytes(values.get("mem")),
+        "gpus": pbs_words.number(values.get("ngpus")),
+    }
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def max_queued(attributes: Attributes, person: Person) -> list[int]:
@@ -210,32 +202,6 @@ def max_queued(attributes: Attributes, person: Person) -> list[int]:
         ]
         found.append(limits.get(("o", "PBS_ALL")))
     return [most for most in found if most is not None]
-
-
-def seconds(value: object) -> int | None:
-    """A walltime: ``48:00:00``, ``30:00``, or seconds; None where there is none."""
-    parts = pbs_words.text(value).partition(".")[0].split(":")
-    if not all(part.isdecimal() for part in parts):
-        return None
-    total = 0
-    for part in parts:
-        total = total * 60 + int(part)
-    return total
-
-
-def megabytes(value: object) -> int | None:
-    """Mebibytes of a size: ``16gb``, ``1048576kb``, or bytes; None where there is none."""
-    match = _SIZE.fullmatch(pbs_words.text(value))
-    if match is None:
-        return None
-    unit = _WORD_BYTES if match[3].lower() == "w" else 1
-    return int(match[1]) * unit * _UNIT_BYTES[match[2].lower()] // _MB_BYTES
-
-
-def words_in(value: object) -> list[str]:
-    """The parts of a list that is printed as one text; or of a real one."""
-    texts: Iterable[object] = value if isinstance(value, list) else pbs_words.text(value).split(",")
-    return [pbs_words.text(each).strip() for each in texts if pbs_words.text(each).strip()]
 
 
 def _admitted(who: str, entries: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slidearray.schedulers.answers import Refusal, RefusalKind
+from slidearray.schedulers.answers import SUBMIT_LIMIT, Refusal, RefusalKind
 
 _LOGIN_NODE = (
     "the server takes no jobs of this user from this machine: submit on a login node of the "
@@ -13,10 +13,6 @@ _LOGIN_NODE = (
 _NOT_HERE = (
     "PBS is installed on this machine and belongs to no cluster: type the same on a login node; "
     "with --local the job scripts run here"
-)
-SUBMIT_LIMIT = (
-    "so many tasks may not be in the queue, and each task of an array counts: wait until others "
-    "have ended, or plan with a smaller `shards.max_tasks`"
 )
 _ARRAY_SIZE = (
     "put what `qstat -Bf` and `qstat -Qf` call max_array_size into the profile's `max_array_size`"
@@ -42,83 +38,99 @@ def _key(*names: str) -> str:
 
 
 _MOST = _key("walltime", "memory", "cpus_per_task", "gpus", "queue")
-#: What is found in an error, from the most telling to the least; the texts are those of openpbs,
-#: src/lib/Liblog/pbs_messages.c and src/cmds/*.c.
+#: What a line of an error begins with, from the most telling to the least. The sentences are
+#: PBS's own (openpbs, src/lib/Liblog/pbs_messages.c, src/cmds/*.c): a hook of the site may say
+#: anything, also "system error" or "try again", and it is final.
 _REFUSALS: tuple[tuple[str, RefusalKind, str], ...] = (
     (
-        r"Failed to load configuration|pbsconf error|No server specified",
+        r"Failed to load configuration parameters|pbsconf error:|No server specified",
         RefusalKind.FINAL,
         _NOT_HERE,
     ),
     (
         # 15007, 15008, 15019: a server that knows, and does not want us.
-        r"errno=150(07|08|19)|Access from host not allowed|Invalid credential|"
-        r"Bad (effective )?UID|authentication",
+        r"cannot connect to server .*=150(07|08|19)\b|Access from host not allowed|"
+        r"(Invalid|Expired) credential|Bad (effective )?UID for|Unable to authenticate|"
+        r"failed authentication|MUNGE user-authentication",
         RefusalKind.FINAL,
         _LOGIN_NODE,
     ),
     (
-        r"qsub: Unauthorized Request",  # a queue's list of users, groups or hosts
+        r"qsub: +Unauthorized Request",  # a queue's list of users, groups or hosts
         RefusalKind.FINAL,
         "you may not use that queue: " + _key("queue", "project", "group"),
     ),
     (r"Unauthorized Request", RefusalKind.FINAL, "only who submitted a job may do that"),
     (
-        r"cannot connect to server|[Cc]ouldn't connect to|Connection (refused|reset|timed out)|"
-        r"No free connections|connection table full|shutting down|temporarily unavailable|"
-        r"Batch protocol error|PBS server internal error|System error|End of File|"
-        r"Failed to save job|[Tt]ry again|Error \(15(010|011|031|033|117|161|208)\)",
+        # qdel, qrls and qstat put a job's id behind a sentence.
+        r"cannot connect to server |Couldn't connect to cluster: |"
+        r"Connection (refused|reset by peer|timed out)$|"
+        r"(No free connections|Server connection table full|Resource temporarily unavailable|"
+        r"Batch protocol error|PBS server internal error|System error:|End of File)( +\S+)?$|"
+        r"Server@\S+: System error: |Request not allowed: Server shutting down|"
+        r"Failed to save job/resv|"
+        r"(Server returned e|E)rror \(?15(010|011|031|033|117|161|208)\b",
         RefusalKind.TEMPORARY,
         "the server does not answer; try again when it does",
     ),
-    (r"exceeds server or queue size limit", RefusalKind.LIMIT, _ARRAY_SIZE),
+    (r"Array job exceeds server or queue size limit", RefusalKind.LIMIT, _ARRAY_SIZE),
     (
-        r"limit on resource|'s limit on",
+        r"would exceed .*limit on resource ",
         RefusalKind.LIMIT,
         "all queued tasks together may not ask for so much of it: wait until others have ended, "
         "or plan with a smaller `shards.max_tasks`",
     ),
     (
-        r"Maximum number of jobs|would exceed .* limit",
+        r"Maximum number of jobs .*already in |would exceed .*per-(user|group|project) limit",
         RefusalKind.LIMIT,
         SUBMIT_LIMIT,
     ),
-    (r"violates queue and/or server resource limits", RefusalKind.FINAL, _MOST),
-    (r"rejected by all possible destinations", RefusalKind.FINAL, _MOST),
     (
-        r"[Qq]ueue is not enabled|Access to queue is denied|No default queue|Unknown queue|"
+        r"Job violates queue and/or server resource limits|"
+        r"Job rejected by all possible destinations",
+        RefusalKind.FINAL,
+        _MOST,
+    ),
+    (
+        r"Queue is not enabled|Access to queue is denied|No default queue|Unknown queue|"
         r"illegally formed destination|illegal -q",
         RefusalKind.FINAL,
         _key("queue"),
     ),
     (
-        r"Unknown resource\W+(Resource_List\.)?ngpus",
+        r"Unknown resource\W+(Resource_List\.)?ngpus\b",
         RefusalKind.FINAL,
         "the server does not know ngpus: leave `gpus` out, and name its own resource in "
         "`constraint` or, with `pbs_resources: flat`, in `directives`",
     ),
     (
-        r"Unknown resource|invalid in \"select\"|[Dd]uplicated? (resource|entry)",
+        r'Unknown resource\b|Resource invalid in "select"|duplicated resource within|'
+        r"Duplicate entry in list",
         RefusalKind.FINAL,
         _key("constraint", "directives"),
     ),
     (
-        r"cannot be used with \"select\"|Cannot be used with select|\"place\" without",
+        r'"-lresource=" cannot be used|Cannot be used with select|Cannot have "place" without',
         RefusalKind.FINAL,
         _ONE_FORM,
     ),
-    (r"illegal -J|max_run_subjobs", RefusalKind.FINAL, _THROTTLE),
     (
-        r"non-rerunable|illegal -r|illegal -N|[Jj]ob name|script|unmatched",
+        r"illegal -J|multiple max_run_subjobs|Attribute has to be set on an array job",
+        RefusalKind.FINAL,
+        _THROTTLE,
+    ),
+    (
+        r"cannot submit non-rerunable|illegal -[rN] |(Job )?name is too long|unmatched |"
+        r"(opening )?script (file|not a file|contains)",
         RefusalKind.FINAL,
         "mend the job template: an array is `-r y`, a name is of letters, digits and - _ . +, and "
         "a script begins with #!",
     ),
-    (r"Bad GID|group", RefusalKind.FINAL, _key("group")),
-    (r"[Pp]roject", RefusalKind.FINAL, _key("project")),
-    (r"[Aa]ccount|[Aa]llocation", RefusalKind.FINAL, _key("account", "project")),
+    (r"Bad GID for", RefusalKind.FINAL, _key("group")),
+    (r"Illegal attribute or resource value:? project\b", RefusalKind.FINAL, _key("project")),
+    (r"Invalid Account", RefusalKind.FINAL, _key("account", "project")),
     (
-        r"Undefined [Aa]ttribute|Error \(15002\)",
+        r"Undefined attribute|Error \(15002\)",
         RefusalKind.FINAL,
         "the server does not know an attribute: change `directives`, or leave `max_running` out "
         "of the profile where the server is too old for it",
@@ -128,15 +140,15 @@ _REFUSALS: tuple[tuple[str, RefusalKind, str], ...] = (
         RefusalKind.FINAL,
         _key("walltime", "memory", "constraint", "directives"),
     ),
-    (r"walltime", RefusalKind.FINAL, _key("walltime")),
-    (r"[Qq]ueue", RefusalKind.FINAL, _key("queue")),
     (
-        r"directive error|illegal -\w|invalid option|illegal usage",
+        r"directive error|illegal -\w|invalid option|option requires|Cannot set attribute|"
+        r'mail option|DISPLAY not set|node\(s\) specification|(Cannot have )?"(min|max)_walltime"',
         RefusalKind.FINAL,
         "change the profile's `directives`, or the job template",
     ),
     (
-        r"[Dd]ependency|depend",
+        r"Invalid Job Dependency|Dependency request for job|Finished job did not satisfy|"
+        r"Dependent parent job",
         RefusalKind.FINAL,
         "a job that it was to follow is gone: `slidearray resubmit` begins anew",
     ),
@@ -154,16 +166,21 @@ _OVER = re.compile(
 
 def words_of(stderr: str) -> str:
     """A command's errors in one line, each said once, without its usage."""
-    told = re.split(r"^usage: ", stderr, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = (_PREFIX.sub("", line.strip()) for line in told.splitlines())
+    lines = (_PREFIX.sub("", line) for line in _lines(stderr))
     return ", ".join(dict.fromkeys(line for line in lines if line)) or "it printed nothing"
+
+
+def _lines(stderr: str) -> list[str]:
+    told = re.split(r"^usage: ", stderr, maxsplit=1, flags=re.MULTILINE)[0]
+    return [line.strip() for line in told.splitlines()]
 
 
 def explain(stderr: str) -> Refusal:
     """What an error of a PBS command means, and what to change."""
-    words = words_of(stderr)
+    words, lines = words_of(stderr), _lines(stderr)
+    said = [*lines, *(_PREFIX.sub("", line) for line in lines)]
     for pattern, kind, advice in _REFUSALS:
-        if re.search(pattern, words) or re.search(pattern, stderr):
+        if any(re.match(pattern, line) for line in said):
             of_person = advice is SUBMIT_LIMIT and bool(_OF_PERSON.search(words))
             return Refusal(kind=kind, words=words, advice=advice, of_person=of_person)
     return Refusal(kind=RefusalKind.FINAL, words=words)

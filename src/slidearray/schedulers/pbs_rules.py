@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from slidearray.errors import RunError
+from slidearray.schedulers import pbs_resources
 from slidearray.schedulers.pbs_refusals import explain
 
 if TYPE_CHECKING:
@@ -20,22 +21,34 @@ _RANGE = re.compile(r"([0-9]+)-([0-9]+)(?::([0-9]+))?")
 #: The server counts tasks in 32 bits, and a larger step overflows (seen with 23.06.06).
 _LARGEST = 2**31 - 1
 _RANGES = "PBS takes one range with a first number below the last, such as 0-9 or 0-9%4"
-#: Options with a value, and those without (openpbs, src/cmds/qsub.c).
-_WITH_VALUE = frozenset("aAcCeGgjJklmMNopPqrRSuvW")
+#: Options with a value, and those without (openpbs, src/cmds/qsub_sup.c, GETOPT_ARGS).
+_WITH_VALUE = frozenset("aAcCejJklmMNopPqrRSuvW")
 _BARE = frozenset("fhIVXz")
 _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,230}")
-#: Resources of a chunk: beside `select` the server refuses them as resources of the job
-#: (openpbs, src/lib/Libattr/master_resc_def_all.xml, CVTSLT), as it does those of GPUs.
-_OF_CHUNKS = frozenset(
-    {"accelerator", "accelerator_model", "aoe", "arch", "eoe", "hbmem", "host", "mem", "mpiprocs",
-     "naccelerators", "ncpus", "ngpus", "nodes", "ompthreads", "vmem", "vnode", "vntype"}
-)  # fmt: skip
-_DURATION = re.compile(r"(([0-9]+:)?[0-9]+:)?[0-9]+(\.[0-9]+)?")
-_SIZE = re.compile(r"[0-9]+([kmgtpKMGTP]?[bwBW]?)")
-_FORMS = {
-    "walltime": (_DURATION, "HH:MM:SS, with hours beyond 24"),
-    "mem": (_SIZE, "a whole number and a unit, such as 1536mb"),
+#: What qsub takes as a value (openpbs, src/lib/Libecl/ecl_verify_values.c).
+_VALUES = {
+    "P": (re.compile(r'[^/\[\]";:|<>+,?*]*'), 'a name without / [ ] " ; : | < > + , ? *'),
+    "R": (re.compile("[oe]+"), "o, e or oe"),
+    "S": (re.compile(r"/[^,]*(,/[^,]*)*"), "the whole path of a shell"),
+    "c": (re.compile(r"\s*([nscw]|[cw]=[0-9]+)"), "n, s, c, w, c=MINUTES or w=MINUTES"),
+    "j": (re.compile("oe|eo|n"), "oe, eo or n"),
+    "k": (re.compile("(?=d*[oe])[oed]+|(?=d*n)[nd]+"), "n, or letters of o, e and d"),
+    "m": (re.compile(r"\s*(n|(?!j$)[abej]+)"), "n, or letters of a, b and e"),
+    "p": (re.compile(r"\s*[+-]?[0-9]{1,9}"), "-1024 to 1023"),
+    "r": (re.compile("[yn]"), "y or n"),
 }
+_PRIORITIES = range(-1024, 1024)
+_NEVER = {
+    "I": "nobody sits in front of it",
+    "X": "the job that submits a later attempt has no DISPLAY",
+}
+#: Attributes that qsub itself reads, as True or False, and what it would do at True.
+_SWITCHES = {
+    "block": "qsub would not return before the job has ended",
+    "interactive": _NEVER["I"],
+}
+#: A comma before the next name; others belong to a value.
+_NEXT_ATTRIBUTE = re.compile(r",(?=[^,=]*=)")
 
 
 def refused_range(text: str, *, max_array_size: int | None = None) -> str:
@@ -94,6 +107,12 @@ def check_script(text: str, *, source: str, max_array_size: int | None = None) -
         raise RunError("\n".join(f"{source}: {fault}" for fault in faults))
 
 
+def ranges(text: str) -> list[str]:
+    """The values of ``-J`` in a script that qsub reads."""
+    options = (each for number, line in _directives(text) for each in _options(number, line))
+    return [value for _, letter, value in options if letter == "J"]
+
+
 def _faults(text: str, max_array_size: int | None) -> Iterator[str]:
     options: list[Option] = []
     for number, line in _directives(text):
@@ -103,33 +122,51 @@ def _faults(text: str, max_array_size: int | None) -> Iterator[str]:
             yield f"line {number}: qsub cannot read `#PBS {line}`: {error}"
     for number, letter, value in options:
         if reason := _refused(letter, value, max_array_size):
-            yield f"line {number}: PBS refuses `-{letter} {value}`: {reason}"
+            yield f"line {number}: PBS refuses `{f'-{letter} {value}'.rstrip()}`: {reason}"
     yield from _of_arrays(options)
-    yield from _of_resources(options)
+    lists = [(number, value) for number, letter, value in options if letter == "l"]
+    yield from pbs_resources.faults(lists, array=any(letter == "J" for _, letter, _ in options))
 
 
 def _directives(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that qsub reads: those before the first command."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    """The lines that qsub reads: those before the first command, each with those it goes on in."""
+    lines = enumerate(text.split("\n"), start=1)
+    for number, line in lines:
         stripped = line.strip()
         if stripped.startswith("#PBS"):
+            while stripped.endswith("\\"):
+                stripped = stripped[:-1] + next(lines, (0, ""))[1].rstrip()
             yield number, stripped.removeprefix("#PBS").strip()
-        elif stripped and not stripped.startswith(("#", ":")):
+        elif stripped and not stripped.startswith("#") and not line.startswith(":"):
             return
 
 
 def _options(number: int, line: str) -> Iterator[Option]:
-    """The options of one line, as qsub reads them."""
-    words = iter(shlex.split(line))
+    """The options of one line, as qsub reads them: letters without a value may stand together."""
+    words = iter(_words(line))
     for word in words:
-        letter, value = word[1:2], word[2:]
-        if not word.startswith("-") or letter not in _WITH_VALUE | _BARE:
+        letters = word[1:]
+        if not word.startswith("-") or letters in ("", "-"):
             raise ValueError(f"{word} is no option of it")
-        if letter in _BARE:
-            value = ""
-        elif not value and not (value := next(words, "")):
-            raise ValueError(f"-{letter} wants a value")
-        yield number, letter, value
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in _BARE:
+                yield number, letter, ""
+                continue
+            if letter not in _WITH_VALUE:
+                raise ValueError(f"-{letter} is no option of it")
+            value = letters or next(words, None)
+            if value is None:
+                raise ValueError(f"-{letter} wants a value")
+            yield number, letter, value
+            break
+
+
+def _words(line: str) -> list[str]:
+    """A line taken apart as qsub does: a backslash is one also between double quotes."""
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
+    return list(lexer)
 
 
 def _refused(letter: str, value: str, max_array_size: int | None) -> str:
@@ -140,41 +177,47 @@ def _refused(letter: str, value: str, max_array_size: int | None) -> str:
         return "a name has 1 to 230 letters, digits and - _ . +"
     if letter == "q" and "@" in value:
         return "jobs on another server could not be followed; name the queue alone"
+    if letter == "W":
+        return _refused_attributes(value)
+    form, accepted = _VALUES.get(letter, (None, ""))
+    if form is not None and not form.fullmatch(value):
+        return f"it takes {accepted}"
+    if letter == "p" and int(value) not in _PRIORITIES:
+        return f"it takes {accepted}"
+    return _NEVER.get(letter, "")
+
+
+def _attributes(value: str) -> list[tuple[str, str, str]]:
+    """The attributes of ``-W``: a name, =, and a value."""
+    pairs = (pair.partition("=") for pair in _NEXT_ATTRIBUTE.split(value))
+    return [(name.strip(), equals, amount.strip()) for name, equals, amount in pairs]
+
+
+def _refused_attributes(value: str) -> str:
+    for name, equals, amount in _attributes(value):
+        if not (name and equals) or amount.endswith(","):
+            return "write it as name=value, and a comma before the next"
+        switch = _SWITCHES.get(name.lower())
+        if switch and (name, amount.lower()) != (name.lower(), "false"):
+            return switch
     return ""
 
 
 def _of_arrays(options: list[Option]) -> Iterator[str]:
-    ranges = [value for _, letter, value in options if letter == "J"]
-    if not ranges:
-        return
+    """What an array cannot have, or nothing else; PBS reads one option after the other."""
+    array = any(letter == "J" for _, letter, _ in options)
+    rerunnable, ranges, throttles = True, 0, 0
     for number, letter, value in options:
-        if (letter, value) == ("r", "n"):
+        ranges += letter == "J"
+        if letter == "r":
+            rerunnable = value != "n"
+        if letter in "Jr" and ranges and not rerunnable:
             yield f"line {number}: PBS refuses `-r n` for an array"
-        if letter == "I":
-            yield f"line {number}: PBS refuses `-I` for an array"
-        if letter == "W" and "max_run_subjobs" in value and "%" in ranges[0]:
-            yield f"line {number}: PBS refuses max_run_subjobs beside the % of `-J {ranges[0]}`"
-
-
-def _of_resources(options: list[Option]) -> Iterator[str]:
-    """Resources that are asked for in two ways, or in a way that PBS does not read."""
-    asked = [
-        (number, *pair.partition("=")[::2])
-        for number, letter, value in options
-        if letter == "l"
-        for pair in value.split(",")
-    ]
-    names = {name for _, name, _ in asked}
-    for number, name, value in asked:
-        if "select" in names and name in _OF_CHUNKS:
-            yield (
-                f"line {number}: PBS refuses `-l {name}=` beside `-l select=`; put it into the "
-                "chunk, or ask for everything without select (`pbs_resources: flat`)"
-            )
-        if name == "place" and not names & {"select", "nodes"}:
-            yield f"line {number}: PBS refuses `-l place=` without `-l select=`"
-        pairs = [pair.partition("=")[::2] for pair in re.split("[:+]", value)]
-        for key, amount in [(name, value), *(pairs if name == "select" else [])]:
-            form, accepted = _FORMS.get(key, (None, ""))
-            if form is not None and not form.fullmatch(amount):
-                yield f"line {number}: PBS refuses `{key}={amount}`; it takes {accepted}"
+        if letter == "m" and "j" in value and not ranges:
+            yield f"line {number}: PBS refuses `-m {value}` before `-J`: j is of arrays"
+        counts = [name for name, _, _ in _attributes(value) if name == "max_run_subjobs"]
+        throttles += len(counts) if letter == "W" else letter == "J" and "%" in value
+        if throttles > 1 and (letter == "J" or (letter == "W" and counts)):
+            yield f"line {number}: PBS refuses max_run_subjobs beside the % of `-J`, or twice"
+        if letter == "W" and counts and not array:
+            yield f"line {number}: PBS refuses max_run_subjobs without `-J`"

@@ -41,7 +41,7 @@ UNHEARD_OF = State(TaskState.UNKNOWN, "in a state that is not known")
 
 #: Substates of a job that has ended (openpbs, src/include/job.h).
 _FINISHED = 92
-_TERMINATED = 91  # by qdel, or by a preemption that deletes
+TERMINATED = 91  # by qdel, or by a preemption that deletes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def outcome(
         ended_by = FailureClass.OUT_OF_MEMORY if -code == _KILLED else None
     elif status or substate == _FINISHED:
         code = status
-    if substate == _TERMINATED and (told is None or ended_by not in _LIMITS):
+    if substate == TERMINATED and (told is None or ended_by not in _LIMITS):
         ended_by, word = FailureClass.CANCELLED, f"terminated, {word}"
     elif told is not None:
         word = f"{told.means} ({word})"
@@ -136,10 +136,21 @@ def _told(status: int | None, comment: str) -> Status | None:
     return STATUSES.get(status) or (Status("ended by PBS") if status < 0 else said)
 
 
-def never_began(comment: str) -> SlotOutcome:
-    """How a task has ended that was deleted, or dropped, before it began."""
+def never_began(comment: str, *, wiped: bool = False) -> SlotOutcome:
+    """How a task has ended that was deleted, or dropped, before it began.
+
+    Parameters
+    ----------
+    comment
+        What PBS says of it.
+    wiped
+        Its whole array was deleted: 23.06.06 takes back then what it told of the tasks that had
+        ended (seen), so only their records tell that they ran.
+    """
+    word = "deleted with its array, before it began or after it ended"
     return SlotOutcome(
         exit_code=None,
         ended_by=FailureClass.CANCELLED,
-        word=f"deleted before it began{f' ({comment})' if comment else ''}",
+        word=f"{word if wiped else 'deleted before it began'}{f' ({comment})' if comment else ''}",
+        unbegun=True,
     )

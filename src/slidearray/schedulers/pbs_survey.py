@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from slidearray.core.queue import QueueLimits
 from slidearray.errors import SchedulerError
-from slidearray.schedulers import pbs_fit, pbs_questions, pbs_words
-from slidearray.schedulers.pbs_parts import Cluster, Person, hosts_of, max_queued, queue_of
+from slidearray.schedulers import pbs_fit, pbs_questions
+from slidearray.schedulers.pbs_hosts import hosts_of
+from slidearray.schedulers.pbs_parts import Cluster, Person, max_queued, queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from slidearray.core.profile import Profile
     from slidearray.schedulers.cluster import Problem, Tell
-    from slidearray.schedulers.pbs_parts import Host, Queue
+    from slidearray.schedulers.pbs_hosts import Host
+    from slidearray.schedulers.pbs_parts import Queue, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +56,26 @@ class PbsSurvey:
 
     def limits(self, profile: Profile) -> QueueLimits:
         """What surely holds for a profile's arrays."""
-        queue = self.cluster.queue(profile.queue)
-        targets = [] if queue is None else self.cluster.targets(queue)
-        hosts = [host for each in targets for host in self.cluster.hosts_of(each)]
+        queue, person = self.cluster.queue(profile.queue), self._person(profile)
         holders = [self.cluster.server.attributes, *([queue.attributes] if queue else [])]
-        queued = [most for each in holders for most in max_queued(each, self._person(profile))]
-        memory_mb = [_largest([each.most.memory_mb for each in targets])]
-        memory_mb += [max((host.memory_mb for host in hosts), default=None)]
-        return QueueLimits(
-            max_array_size=None if queue is None else self.cluster.max_array_size(queue),
-            max_array_tasks=None,
-            max_submit=min(queued, default=None),
-            max_memory_mb=min((each for each in memory_mb if each), default=None),
-            max_walltime_s=_largest([each.most.walltime_s for each in targets]),
+        queued = [most for each in holders for most in max_queued(each, person)]
+        any_memory, any_walltime = (
+            pbs_fit.ways_of_arrays(profile, self.cluster, person=person, whatever=key)
+            for key in ("memory", "walltime")
         )
+        return QueueLimits(
+            max_array_size=pbs_fit.max_array_size(profile, self.cluster, person=person),
+            max_array_tasks=None,
+            # A queue that is routed to and full is tried again later: it does not count.
+            max_submit=min(queued, default=None),
+            max_memory_mb=pbs_fit.widest([self._memory_mb(way) for way in any_memory]),
+            max_walltime_s=pbs_fit.widest([way.most.get("walltime") for way in any_walltime]),
+        )
+
+    def _memory_mb(self, way: Way) -> int | None:
+        hosts = self.cluster.hosts_of([way]) or ()
+        told = [way.most.get("memory"), max((host.memory_mb for host in hosts), default=None)]
+        return min((each for each in told if each), default=None)
 
     def _person(self, profile: Profile) -> Person:
         return Person(user=self.user, group=profile.group, project=profile.project)
@@ -114,24 +122,14 @@ def survey(tell: Tell, *, user: str) -> PbsSurvey:
     return PbsSurvey(cluster=cluster, user=user)
 
 
-def _largest(limits: Sequence[int | None]) -> int | None:
-    """The largest limit; None when one has none, or there are none."""
-    told = [each for each in limits if each is not None]
-    return max(told, default=None) if len(told) == len(limits) else None
-
-
 def _kinds(hosts: Sequence[Host]) -> dict[str, set[str]]:
-    """Resources by which nodes differ in kind, with their values; numbers are amounts."""
+    """Resources by which nodes differ in kind, with their values; amounts are none."""
     kinds: dict[str, set[str]] = {}
     for host in hosts:
         for name, values in host.resources.items():
-            if name not in pbs_fit.NO_CONSTRAINT and not any(map(_is_amount, values)):
+            if name not in pbs_fit.NO_CONSTRAINT and name not in host.amounts:
                 kinds.setdefault(name, set()).update(values)
     return kinds
-
-
-def _is_amount(value: str) -> bool:
-    return value[:1].isdigit() and pbs_words.number(value.rstrip("kmgtpbwKMGTPBW")) is not None
 
 
 def _queue_text(queue: Queue, cluster: Cluster, *, default: bool) -> str:
@@ -143,8 +141,9 @@ def _queue_text(queue: Queue, cluster: Cluster, *, default: bool) -> str:
     ]
     if queue.routes:
         marks.append(f"goes on to {', '.join(queue.routes_to)}")
+        marks += [pbs_fit.described_limits(queue.most)] if queue.most else []
     else:
         marks.append(pbs_fit.described_limits(queue.most))
-        kinds = Counter(map(pbs_fit.described, cluster.hosts_of(queue)))
+        kinds = Counter(map(pbs_fit.described, cluster.hosts_in(queue)))
         marks += [f"{count} node{'s' * (count > 1)} of {kind}" for kind, count in kinds.items()]
     return f"{queue.name}: {'; '.join(marks)}"

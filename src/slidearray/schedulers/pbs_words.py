@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from slidearray.core.queue import TaskState, TaskWord
 from slidearray.schedulers.pbs_ids import bare
-from slidearray.schedulers.pbs_states import STATES, UNHEARD_OF, State, never_began, outcome
+from slidearray.schedulers.pbs_states import (
+    STATES,
+    TERMINATED,
+    UNHEARD_OF,
+    State,
+    never_began,
+    outcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +112,8 @@ def _subjob_id(array_id: str, task: int) -> str:
 def _subjob_word(own: Attributes | None, array: Attributes, *, history: bool) -> TaskWord | None:
     """The word on one task of an array; None where the server has forgotten it."""
     if own is not None and (own.get("job_state") != "Q" or number(own.get("run_count"))):
-        return _word(own, history=history)
+        wiped = number(array.get("substate")) == TERMINATED
+        return _word(own, history=history, wiped=wiped)
     # One that waits is told of with the attributes of its array, or not at all.
     state = _state(array).task
     if state is TaskState.PENDING:
@@ -117,8 +125,8 @@ def _subjob_word(own: Attributes | None, array: Attributes, *, history: bool) ->
     return TaskWord(state=TaskState.UNKNOWN, reason="qstat does not list it with its array")
 
 
-def _word(own: Attributes, *, history: bool) -> TaskWord | None:
-    """The word on a job that stands for one task."""
+def _word(own: Attributes, *, history: bool, wiped: bool = False) -> TaskWord | None:
+    """The word on a job that stands for one task; `wiped`: qdel may have made it look unbegun."""
     state, runs = _state(own), number(own.get("run_count")) or 0
     if state.task is TaskState.PENDING:
         return TaskWord(state=state.task, reason=_pending_reason(own), restarts=runs)
@@ -135,7 +143,8 @@ def _word(own: Attributes, *, history: bool) -> TaskWord | None:
             restarts=restarts,
         )
     elif history:
-        end = never_began("" if comment.startswith("Subjob") else without_dates(comment))
+        said = "" if comment.startswith("Subjob") else without_dates(comment)
+        end = never_began(said, wiped=wiped)
     else:
         return None
     return TaskWord(state=state.task, reason=end.word or state.name, outcome=end, restarts=restarts)

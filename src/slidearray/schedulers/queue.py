@@ -257,7 +257,7 @@ class Queue:
         except SchedulerError:
             return refusal
         added = self._dialect.tasks_of(_text_of(script))
-        return self._dialect.with_count(refusal, queued=queued, added=added, most=most)
+        return refusal.counted(queued=queued, added=added, most=most)
 
     def _id_of(self, name: str) -> str:
         """The id of the job of a name, also when it has ended; empty when there is none."""

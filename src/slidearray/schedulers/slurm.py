@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ from slidearray.schedulers import (
     slurm_refusals,
     slurm_words,
 )
-from slidearray.schedulers.answers import Accepted, RefusalKind
-from slidearray.schedulers.arrays import array_jobs
+from slidearray.schedulers.answers import Accepted
+from slidearray.schedulers.arrays import array_jobs, check_range
 from slidearray.schedulers.environment import SBATCH_DEFAULTS
 from slidearray.schedulers.slurm_settling import Settler
 from slidearray.schedulers.slurm_states import task_state
@@ -44,6 +43,7 @@ _OVER = re.compile(r"Invalid job id specified|already (completing|completed|fini
 _OPTION = re.compile(
     r"^#SBATCH\s+(?:--(account|partition|qos|reservation)\b|-([Apq]))", re.MULTILINE
 )
+_ARRAY = re.compile(r"^#SBATCH\s+(?:--array[= ]|-a\s*)[\"']?([^\s\"']+)", re.MULTILINE)
 _SHORT_OPTIONS = {"A": "account", "p": "partition", "q": "qos"}
 
 
@@ -89,8 +89,9 @@ class SlurmDialect:
         """What follows ``#SBATCH`` in the script of the job behind the arrays."""
         return slurm_directives.advance_options(profile)
 
-    def check_script(self, text: str, *, profile: Profile, source: str) -> None:
-        """Nothing: sbatch itself looks at a script."""
+    def check_script(self, text: str, *, profile: Profile, array: str | None, source: str) -> None:
+        """See that it asks for its own tasks; at all else sbatch itself looks."""
+        check_range(_ARRAY.findall(text), array, source=source)
 
     def submit_argv(
         self, script: Path, *, name: str, after: Sequence[str] = (), held: bool
@@ -160,16 +161,6 @@ class SlurmDialect:
         """How many tasks are pending or at work, from one `squeue`."""
         rows = slurm_words.queue_rows(tell(slurm_questions.own_argv(user)))
         return sum(task_state(row.state) is not TaskState.ENDED for row in rows)
-
-    def with_count(self, refusal: Refusal, *, queued: int, added: int, most: int) -> Refusal:
-        """A refusal, once it is known how many tasks a person has queued and may have."""
-        if queued + added <= most:
-            return refusal
-        count = (
-            f"{queued} tasks of yours are queued, {added} were to follow, and the limit is {most}"
-        )
-        advice = f"{count}: {slurm_refusals.SUBMIT_LIMIT}"
-        return replace(refusal, kind=RefusalKind.LIMIT, advice=advice)
 
     def tasks_of(self, script: str) -> int:
         """How many tasks a script of ours asks for."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slidearray.core.shapes import Shape
-from slidearray.schedulers.cluster import Problem
+from slidearray.schedulers.cluster import ADVANCE_PREFIX, Problem, told_once
 from slidearray.schedulers.slurm_cluster import longest
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def wishes(profile: Profile) -> tuple[Wish, Wish]:
             gpu_type=kind,
         ),
         Wish(
-            prefix="advance_job.",
+            prefix=ADVANCE_PREFIX,
             partition=own.partition or profile.partition,
             account=own.account or profile.account,
             qos=own.qos or profile.qos,
@@ -71,13 +71,9 @@ def wishes(profile: Profile) -> tuple[Wish, Wish]:
 def problems(profile: Profile, cluster: Cluster) -> list[Problem]:
     """Everything in a profile that the cluster does not have, in the order of its keys."""
     arrays, advance = wishes(profile)
-    found = [*_of_wish(arrays, cluster), *_of_array_size(profile, cluster)]
-    told = {(problem.key, problem.found) for problem in found}
-    return found + [
-        problem
-        for problem in _of_wish(advance, cluster)
-        if (problem.key.removeprefix(advance.prefix), problem.found) not in told
-    ]
+    return told_once(
+        [*_of_wish(arrays, cluster), *_of_array_size(profile, cluster)], _of_wish(advance, cluster)
+    )
 
 
 def _of_wish(wish: Wish, cluster: Cluster) -> Iterator[Problem]:

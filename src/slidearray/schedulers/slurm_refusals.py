@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slidearray.schedulers.answers import Refusal, RefusalKind
+from slidearray.schedulers.answers import SUBMIT_LIMIT, Refusal, RefusalKind
 
 _LOGIN_NODE = "submit on a login node of the cluster"
 _NOT_HERE = (
@@ -12,10 +12,6 @@ _NOT_HERE = (
     "or set SLURM_CONF; with --local the job scripts run here"
 )
 _MAINTENANCE = "the cluster takes no jobs now; try again later"
-SUBMIT_LIMIT = (
-    "so many tasks may not be in the queue, and each task of an array counts: wait until others "
-    "have ended, or plan with a smaller `shards.max_tasks`"
-)
 _QUEUE_FULL = (
     "the queue of the whole cluster is full (MaxJobCount), and each task of an array counts: try "
     "again later, or plan with a smaller `shards.max_tasks`"

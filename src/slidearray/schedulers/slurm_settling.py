@@ -29,7 +29,10 @@ _TAKEN_OUT = TaskWord(
     state=TaskState.ENDED,
     reason="taken out of its array",
     outcome=SlotOutcome(
-        exit_code=None, ended_by=FailureClass.CANCELLED, word="taken out of its array unbegun"
+        exit_code=None,
+        ended_by=FailureClass.CANCELLED,
+        word="taken out of its array unbegun",
+        unbegun=True,
     ),
 )
 

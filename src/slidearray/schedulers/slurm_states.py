@@ -112,12 +112,14 @@ def outcome(
     word = state if exit_code in ("0:0", "") else f"{state} {exit_code}"
     if starved and own not in (FailureClass.OUT_OF_MEMORY, FailureClass.CANCELLED):
         own, word = FailureClass.OUT_OF_MEMORY, f"{word}, its step {starved[0]} OUT_OF_MEMORY"
+    node = "" if node == _NO_NODE else node
     return SlotOutcome(
         exit_code=_exit_code(exit_code, completed=base_state(state) == "COMPLETED"),
         ended_by=own,
         word=word,
-        node="" if node == _NO_NODE else node,
+        node=node,
         restarts=restarts,
+        unbegun=own is FailureClass.CANCELLED and not node,
     )
 
 

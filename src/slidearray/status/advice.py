@@ -76,7 +76,7 @@ def _advice_on_submission(run: RunDir, ledger: Ledger) -> Iterator[str]:
     """An attempt that was begun and never let go, or that there is none yet."""
     sent = ledger.newest
     begun = ledger.attempts[-1].journal if ledger.attempts else None
-    if begun is not None and not (begun.released or begun.abandoned):
+    if begun is not None and not (begun.released or begun.abandoned or begun.cancelled):
         command = "resubmit" if sent else "submit"
         who = "is being submitted" if lock_is_live(run) else "was begun and never let go"
         yield f"attempt {begun.number} {who}: `slidearray {command} {run.typed}` goes on with it"

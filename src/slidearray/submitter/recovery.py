@@ -42,13 +42,17 @@ class Recovered:
 
 
 def unfinished(run: RunDir) -> AttemptJournal | None:
-    """The journal of the newest attempt, when its submission was begun and never ended."""
+    """The journal of the newest attempt, when its submission was begun and never ended.
+
+    One that was cancelled is never let go. If it was committed, its jobs may have run: it counts.
+    """
     numbers = run.attempts()
     if not numbers:
         return None
     journal = read_attempt_journal(run.attempt(numbers[-1]))
     begun_here = journal.intent is not None and journal.intent.here
-    return None if begun_here or journal.released or journal.abandoned else journal
+    ended = journal.released or journal.abandoned or (journal.committed and journal.cancelled)
+    return None if begun_here or ended else journal
 
 
 def recover(run: RunDir, queue: Queue) -> Recovered | None:
@@ -68,7 +72,7 @@ def recover(run: RunDir, queue: Queue) -> Recovered | None:
     check_cluster(journal, queue)
     with submission_lock(attempt):
         journal = read_attempt_journal(attempt)
-        if journal.released or journal.abandoned:  # by the one that was waited for
+        if unfinished(run) is None:  # thanks to the one that was waited for
             return None
         if journal.committed:
             job_ids = tuple(journal.job_ids[split] for split in sorted(journal.job_ids))

@@ -93,7 +93,7 @@ def advance_script(run: RunDir, profile: Profile, *, number: int, name: str) -> 
         **_of_the_submitter(profile),
     }
     text = render(_read(template), values, source=str(template))
-    dialect_for(profile).check_script(text, profile=profile, source=str(template))
+    dialect_for(profile).check_script(text, profile=profile, array=None, source=str(template))
     return text
 
 
@@ -207,7 +207,10 @@ def _from_array_template(
             "`exec {{ command | sh }}`, as our own templates do"
         )
     _check_nothing_is_ignored(profile, names, source=str(path))
-    dialect_for(profile).check_script(text, profile=profile, source=str(path))
+    array = values["array"]
+    dialect_for(profile).check_script(
+        text, profile=profile, array=None if array is None else str(array), source=str(path)
+    )
     return text
 
 
