@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.fakes.cluster import FakeSlurm
 from tests.made_runs import FINISHED, MadeRun, done, failed, make_run
 
 from slidearray.core.classes import FailureClass
-from slidearray.core.queue import QueueWord, TaskState, TaskWord
+from slidearray.core.queue import NOT_ASKED, QueueWord, TaskState, TaskWord
 from slidearray.core.verdicts import SlotOutcome
 from slidearray.slides.synthetic import write_slide
 from slidearray.status.report import run_status, with_last_step
@@ -267,6 +268,16 @@ def _journal(made: MadeRun, number: int, event: str, **fields: Any) -> None:
     from slidearray.storage.journal import Journal
 
     Journal(made.run.attempt(number).journal).append(event, **fields)
+
+
+def test_what_no_task_can_have_is_not_said_to_go_again(made: MadeRun) -> None:
+    made.record(1, 0, failed("a", "out_of_memory"), FINISHED)
+    ledger = read_ledger(made.run, ask=lambda *_: QueueWord(tasks={}))
+    most = replace(NOT_ASKED, max_memory_mb=4000)
+    again = "can go again: `slidearray resubmit"
+    assert any(again in line for line in run_status(made.run, ledger).advice)
+    shown = run_status(made.run, ledger, limits=most).advice
+    assert any("failed for good with out_of_memory" in line for line in shown)
 
 
 def test_watching_shows_every_look_and_ends_when_nothing_is_at_work() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
-from slidearray.core.queue import TaskState
+from slidearray.core.queue import NOT_ASKED, TaskState
 from slidearray.core.resending import Resend, Retry, breaker, resend, spent
 from slidearray.core.shapes import Shape
 from slidearray.core.verdicts import SlotHistory, State, Verdict, verdict
@@ -212,3 +212,10 @@ def test_an_attempt_that_fails_alike_everywhere_is_stopped(
 ) -> None:
     assert breaker(slots, total, any_done=False) is tripped
     assert breaker(slots, total, any_done=True) is None
+
+
+def test_a_scheduler_s_limits_are_the_most_that_is_asked_for() -> None:
+    limits = replace(NOT_ASKED, max_memory_mb=6000, max_walltime_s=60)
+    within = RETRY.within(limits)
+    assert (within.max_memory_mb, within.max_walltime_s) == (6000, 60)
+    assert RETRY.within(NOT_ASKED) == RETRY

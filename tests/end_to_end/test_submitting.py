@@ -167,6 +167,18 @@ def test_cancel_takes_the_job_that_would_go_on_first(planned: Project, flavour: 
     assert "nothing to cancel" in planned.run("cancel", "runs/one").stdout
 
 
+def test_a_run_that_a_person_merged_needs_nothing_more(planned: Project, flavour: Flavour) -> None:
+    planned.run("submit", "runs/one")
+    flavour.fake.wait_for_end()
+    journal = planned.folder / "runs/one/attempts/0001/journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if '"reduced"' not in line))  # killed there
+    planned.run("reduce", "runs/one")
+    shown = planned.run("status", "runs/one").stdout
+    assert "which was to go on" not in shown
+    assert "merged" in shown
+
+
 def test_what_was_cancelled_before_it_was_let_go_is_never_let_go(
     planned: Project, flavour: Flavour
 ) -> None:

@@ -317,5 +317,9 @@ def _next_fault(state: Path, program: str) -> dict[str, Any]:
     """What goes wrong with this call."""
     path = state / f"faults-{program}.json"
     faults = json.loads(path.read_text()) if path.exists() else []
-    path.write_text(json.dumps(faults[1:]))
-    return dict(faults[0]) if faults else {}
+    if not faults:
+        return {}
+    left = path.with_suffix(f".{os.getpid()}")
+    left.write_text(json.dumps(faults[1:]))
+    left.replace(path)  # another call may be reading it
+    return dict(faults[0])

@@ -239,8 +239,12 @@ def next_fault(program: str) -> dict[str, Any]:
     """What goes wrong with this call."""
     path = STATE / f"faults-{program}.json"
     faults = json.loads(path.read_text()) if path.exists() else []
-    path.write_text(json.dumps(faults[1:]))
-    return dict(faults[0]) if faults else {}
+    if not faults:
+        return {}
+    left = path.with_suffix(f".{os.getpid()}")
+    left.write_text(json.dumps(faults[1:]))
+    left.replace(path)  # another call may be reading it
+    return dict(faults[0])
 
 
 def main() -> int:

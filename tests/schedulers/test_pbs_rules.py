@@ -189,7 +189,7 @@ def test_what_qsub_refuses_is_named_with_its_line(lines: list[str], named: str) 
         ["-J 0-3%2", "-J 0-5"],
         ["-W max_run_subjobs=2", "-J 0-3", "-m abej"],
         ["-r n", "-r y", "-J 0-3"],
-        ["-r n", "-p -1024", "-p 1023", "-p +5", "-m abe", "-k oed", "-k nd", "-j eo", "-R oe"],
+        ["-r n", "-p -1024", "-p 1023", "-p +5", "-m abe", "-k oed", "-k dn", "-j eo", "-R oe"],
         ["-c n", "-c c=5", "-S /bin/bash", "-S /bin/bash@host,/bin/sh", "-P ab-1_x.y"],
         ["-W block=false,umask=22", "-W interactive=False", "-W depend=afterok:1,afterok:2"],
         ["-W umask=22 -W 'sandbox=PRIVATE, group_list=lab'"],

@@ -240,6 +240,16 @@ def test_a_task_that_never_ran_has_not_succeeded_whatever_its_status(
     assert (outcome.ended_by, outcome.exit_code) == (FailureClass.CANCELLED, None)
 
 
+def test_a_task_that_ended_with_the_pbs_of_its_node_did_not_end_well() -> None:
+    told = jobs_of("array_finished_mixed")
+    own = told["201[4].pbshost"]
+    cut = {"Exit_status": 0, "substate": 92, "resources_used": {"cput": "00:00:00", "mem": "0kb"}}
+    told["201[4].pbshost"] = own | cut
+    assert parse_job(told, job("201[]"), history=True)["201[]", 4] == code(0)  # it has a comment
+    del told["201[4].pbshost"]["comment"]
+    assert ("201[]", 4) not in parse_job(told, job("201[]"), history=True)
+
+
 def test_without_history_a_task_that_has_ended_looks_deleted_and_is_left_out() -> None:
     told = words("array_queued_subjob_deleted", job("201[]"), history=False)
     assert 6 not in told

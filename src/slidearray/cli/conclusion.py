@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidearray.cli.display import console, counted, print_status, table
-from slidearray.cli.results import reduce_shown
+from slidearray.cli.results import note_reduced, reduce_shown
 from slidearray.core.classes import BY_HAND, FailureClass
 from slidearray.core.exits import ExitCode
 from slidearray.core.queue import NOT_ASKED, QueueLimits
 from slidearray.core.verdicts import State, exit_code
 from slidearray.status.report import run_status
-from slidearray.storage.journal import Journal, last_committed
 from slidearray.submitter.attempts import Asked, next_attempt
 
 if TYPE_CHECKING:
@@ -74,8 +73,6 @@ def merge(run: RunDir, ledger: Ledger, *, limits: QueueLimits = NOT_ASKED) -> in
         return code
     # Files that contradict their records are no reason to replace a store by a smaller one.
     report = reduce_shown(run, allow_missing=frozenset(FailureClass) - {FailureClass.LOST})
-    if report.store is not None and (newest := last_committed(run)):
-        journal = Journal(run.attempt(newest).journal)
-        journal.append("reduced", slides=report.slides, missing=len(report.missing))
+    note_reduced(run, report)
     lost = any(slide.failure is FailureClass.LOST for slide in report.missing)
     return ExitCode.INTERRUPTED if lost else code

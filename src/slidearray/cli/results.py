@@ -17,6 +17,7 @@ from slidearray.cli.display import (
 )
 from slidearray.core.classes import FailureClass
 from slidearray.core.exits import ExitCode
+from slidearray.storage.journal import Journal, last_committed
 from slidearray.storage.rundir import open_run
 
 if TYPE_CHECKING:
@@ -35,8 +36,18 @@ def opened(args: argparse.Namespace) -> RunDir:
 def reduce(args: argparse.Namespace) -> int:
     """Merge feature files into one store."""
     allowed = frozenset(FailureClass) if args.allow_missing else frozenset[FailureClass]()
-    report = reduce_shown(opened(args), allow_missing=allowed)
+    run = opened(args)
+    report = reduce_shown(run, allow_missing=allowed)
+    if report.complete:
+        note_reduced(run, report)
     return ExitCode.COMPLETE if report.complete else ExitCode.INCOMPLETE
+
+
+def note_reduced(run: RunDir, report: ReduceReport) -> None:
+    """Write behind the newest attempt that its run is merged."""
+    if report.store is not None and (newest := last_committed(run)):
+        journal = Journal(run.attempt(newest).journal)
+        journal.append("reduced", slides=report.slides, missing=len(report.missing))
 
 
 def reduce_shown(run: RunDir, *, allow_missing: frozenset[FailureClass]) -> ReduceReport:

@@ -119,16 +119,18 @@ def resubmit(args: argparse.Namespace) -> int:
         if prepared := next_attempt(run, ledger, asked):
             _print_preview(prepared)
         else:
-            _print_nothing_to_send(run, ledger)
+            _print_nothing_to_send(run, ledger, asked.limits)
         return ExitCode.COMPLETE
     if not here:
         left = resubmit_to_cluster(run, include=include)
-        return ExitCode.COMPLETE if left is None else _print_nothing_to_send(run, left)
+        if left is None:
+            return ExitCode.COMPLETE
+        return _print_nothing_to_send(run, left, _limits(profile))
     with run_lock(run):
         ledger = asked_ledger(run)
         if prepared := next_attempt(run, ledger, Asked(by_hand=True, include=include)):
             return run_attempt_here(prepared)
-    return _print_nothing_to_send(run, ledger)
+    return _print_nothing_to_send(run, ledger, NOT_ASKED)
 
 
 def cancel(args: argparse.Namespace) -> int:
@@ -178,9 +180,9 @@ def _classes(names: list[str]) -> frozenset[FailureClass]:
     return frozenset(FailureClass(name) for name in names)
 
 
-def _print_nothing_to_send(run: RunDir, ledger: Ledger) -> int:
+def _print_nothing_to_send(run: RunDir, ledger: Ledger, limits: QueueLimits) -> int:
     console().print("nothing to send again")
-    for line in run_status(run, ledger).advice:
+    for line in run_status(run, ledger, limits=limits).advice:
         console().print(line)
     return ledger_exit_code(ledger)
 

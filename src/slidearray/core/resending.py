@@ -12,6 +12,7 @@ from slidearray.core.classes import BY_HAND, CHARGED, PERMANENT, FailureClass
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from slidearray.core.queue import QueueLimits
     from slidearray.core.shapes import Shape
     from slidearray.core.verdicts import Verdict
 
@@ -28,6 +29,12 @@ class Retry:
     # The most that one array task may ask for; None: no limit.
     max_memory_mb: int | None = None
     max_walltime_s: int | None = None
+
+    def within(self, limits: QueueLimits) -> Retry:
+        """The same, with what a scheduler gives."""
+        return replace(
+            self, max_memory_mb=limits.max_memory_mb, max_walltime_s=limits.max_walltime_s
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ _VALUES = {
     "S": (re.compile(r"/[^,]*(,/[^,]*)*"), "the whole path of a shell"),
     "c": (re.compile(r"\s*([nscw]|[cw]=[0-9]+)"), "n, s, c, w, c=MINUTES or w=MINUTES"),
     "j": (re.compile("oe|eo|n"), "oe, eo or n"),
-    "k": (re.compile("(?=d*[oe])[oed]+|(?=d*n)[nd]+"), "n, or letters of o, e and d"),
+    "k": (re.compile("(?=d*[oe])[oed]+|(?=d*n)[dn]+"), "n, or letters of o, e and d"),
     "m": (re.compile(r"\s*(n|(?!j$)[abej]+)"), "n, or letters of a, b and e"),
     "p": (re.compile(r"\s*[+-]?[0-9]{1,9}"), "-1024 to 1023"),
     "r": (re.compile("[yn]"), "y or n"),

@@ -134,6 +134,8 @@ def _word(own: Attributes, *, history: bool, wiped: bool = False) -> TaskWord | 
     if state.task is not TaskState.ENDED:
         return TaskWord(state=state.task, reason=state.name, restarts=restarts)
     comment = text(own.get("comment"))
+    if runs and _cut_off(own):
+        return None
     if runs:
         end = outcome(
             number(own.get("Exit_status")),
@@ -148,6 +150,16 @@ def _word(own: Attributes, *, history: bool, wiped: bool = False) -> TaskWord | 
     else:
         return None
     return TaskWord(state=state.task, reason=end.word or state.name, outcome=end, restarts=restarts)
+
+
+def _cut_off(own: Attributes) -> bool:
+    """Whether a job ended with the PBS of its node, which tells of it as of one that ended well.
+
+    It says nothing then, and has used nothing (seen with 23.06.06).
+    """
+    used = own.get("resources_used")
+    nothing = isinstance(used, dict) and (used.get("cput"), used.get("mem")) == ("00:00:00", "0kb")
+    return nothing and number(own.get("Exit_status")) == 0 and not own.get("comment")
 
 
 def _state(own: Attributes) -> State:

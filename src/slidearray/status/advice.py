@@ -18,7 +18,7 @@ from slidearray.storage.lock import lock_is_live
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slidearray.core.queue import TaskWord
+    from slidearray.core.queue import QueueLimits, TaskWord
     from slidearray.core.verdicts import SlotOutcome
     from slidearray.storage.journal import AttemptJournal
     from slidearray.storage.ledger import Ledger
@@ -45,7 +45,9 @@ def how(outcome: SlotOutcome) -> str:
     return f"{words} on {outcome.node}" if outcome.node else words
 
 
-def advice_on(run: RunDir, ledger: Ledger, advance: TaskWord | None) -> Iterator[str]:
+def advice_on(
+    run: RunDir, ledger: Ledger, advance: TaskWord | None, *, limits: QueueLimits
+) -> Iterator[str]:
     """What a person can do about the slides without features."""
     states = {verdict.state for verdict in ledger.verdicts.values()}
     yield from _advice_on_submission(run, ledger)
@@ -54,7 +56,7 @@ def advice_on(run: RunDir, ledger: Ledger, advance: TaskWord | None) -> Iterator
     if unknown := sum(v.state is State.UNKNOWN for v in ledger.verdicts.values()):
         yield f"{unknown} unknown: nothing of them is sent again before the scheduler tells"
     yield from _advice_on_advance(run, ledger, advance)
-    again, by_themselves, for_good = _sorted_out(run, ledger)
+    again, by_themselves, for_good = _sorted_out(run, ledger, limits)
     if by_themselves and advance is not None and advance.state is not TaskState.ENDED:
         yield f"{by_themselves} go again by themselves when all slots have ended"
         again -= by_themselves
@@ -121,10 +123,12 @@ def _died(journal: AttemptJournal, word: TaskWord) -> bool:
     return word.outcome.ended_by is not None or (word.outcome.exit_code or 0) < 0
 
 
-def _sorted_out(run: RunDir, ledger: Ledger) -> tuple[int, int, Counter[FailureClass]]:
+def _sorted_out(
+    run: RunDir, ledger: Ledger, limits: QueueLimits
+) -> tuple[int, int, Counter[FailureClass]]:
     """How many slides `resubmit` would send, how many of them go without it, and all others."""
     config = run_config(run)
-    once_more = partial(resend, retry=config.retry_policy(), include=frozenset())
+    once_more = partial(resend, retry=config.retry_policy().within(limits), include=frozenset())
     again, by_themselves, for_good = 0, 0, Counter[FailureClass]()
     for slide_id, verdict in ledger.verdicts.items():
         if verdict.failure is None:

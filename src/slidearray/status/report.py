@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slidearray.core.classes import BY_HAND, FailureClass
-from slidearray.core.queue import TaskState, TaskWord
+from slidearray.core.queue import NOT_ASKED, TaskState, TaskWord
 from slidearray.core.verdicts import State
 from slidearray.status.advice import advice_on, how, meaning
 from slidearray.storage.lock import lock_is_live
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slidearray.core.queue import Ask
+    from slidearray.core.queue import Ask, QueueLimits
     from slidearray.storage.ledger import AttemptReport, Ledger
     from slidearray.storage.rundir import RunDir
 
@@ -135,7 +135,9 @@ PLAIN = (
 )
 
 
-def run_status(run: RunDir, ledger: Ledger, *, ask: Ask | None = None) -> RunStatus:
+def run_status(
+    run: RunDir, ledger: Ledger, *, ask: Ask | None = None, limits: QueueLimits = NOT_ASKED
+) -> RunStatus:
     """Count a run's slides by state and class, and say where its attempts are.
 
     Parameters
@@ -147,6 +149,8 @@ def run_status(run: RunDir, ledger: Ledger, *, ask: Ask | None = None) -> RunSta
     ask
         Asks the scheduler for the job that goes on behind the newest attempt, where the ledger
         had nothing to ask for; None: not asked.
+    limits
+        What the scheduler gives, where it was asked: what wants more cannot go again.
     """
     states = Counter[str](verdict.state for verdict in ledger.verdicts.values())
     states["rejected"] = len(ledger.rejected)
@@ -170,7 +174,7 @@ def run_status(run: RunDir, ledger: Ledger, *, ask: Ask | None = None) -> RunSta
         failed_slots=tuple(_failed_slots(run, ledger)),
         fault=ledger.fault or _fault(advance),
         at_work=lock_is_live(run) or _queued(ledger, advance),
-        advice=tuple(advice_on(run, ledger, advance)),
+        advice=tuple(advice_on(run, ledger, advance, limits=limits)),
         stores=tuple(map(str, _stores(run))),
     )
 

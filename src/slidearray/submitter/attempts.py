@@ -172,12 +172,7 @@ def preview(prepared: PreparedAttempt) -> list[ScriptPreview]:
 
 def _sent(run: RunDir, ledger: Ledger, asked: Asked) -> list[Resend]:
     """The slides that go again, in the manifest's order."""
-    limits = asked.limits
-    retry = replace(
-        run_config(run).retry_policy(),
-        max_memory_mb=limits.max_memory_mb,
-        max_walltime_s=limits.max_walltime_s,
-    )
+    retry = run_config(run).retry_policy().within(asked.limits)
     deep = FailureClass.LOST in asked.include
     found = (
         (name, _as_found(run, old, deep=deep, by_hand=asked.by_hand))
