@@ -244,7 +244,7 @@ def _reuse(
         wanted = [index for index in plan.accepted if index not in taken]
         offered = list(candidates(reuse, manifest, output=output, wanted=wanted))
         slides = ((run.project / paths[file.index], mpp[file.index]) for file in offered)
-        keys = current_keys(slides, spec=config.tile_spec())
+        keys = current_keys(slides, spec=config.tile_spec(), reader=config.reader)
         for file, key in zip(offered, keys, strict=True):
             reuse.judge(file, key=key if isinstance(key, str) else None)
         taken |= reuse.taken

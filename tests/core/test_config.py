@@ -156,7 +156,7 @@ def test_a_bad_tile_value_is_named_with_what_is_accepted(key: str, value: object
         ("reduce", {"layout": "grouped"}, "reduce.layout: found 'grouped', which is not in this"),
         ("reduce", {"by": "cohort"}, "reduce.by: not in this version"),
         ("tiles", {"mpp": 1, "max_empty_fraction": 1}, "tiles.max_empty_fraction: not in this ver"),
-        ("reader", "fast", "reader: not in this version"),
+        ("reader", "quick", "reader: found 'quick'; accepted: auto, openslide or fast"),
         ("process", {}, "process: not in this version"),
     ],
 )

@@ -40,6 +40,7 @@ def read_all(path: Path, spec: TileSpec, *, batch_size: int = 4) -> tuple[TileSe
         rows=np.concatenate([batch.rows for batch in batches]),
         tiles=np.concatenate([batch.tiles for batch in batches]),
         dropped=sum(batch.dropped for batch in batches),
+        invalid=np.concatenate([batch.invalid for batch in batches]),
     )
 
 

@@ -22,7 +22,10 @@ ADMITTED = {
 }
 
 ONE_ROOM = {
+    "imagecodecs": "slidearray.slides",
     "openslide": "slidearray.slides",
+    "simplejpeg": "slidearray.slides",
+    "tifffile": "slidearray.slides",
     "h5py": "slidearray.storage",
     "submitit": "slidearray.schedulers",
     "subprocess": "slidearray.command",

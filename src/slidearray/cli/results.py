@@ -129,17 +129,20 @@ def info(args: argparse.Namespace) -> int:
     )
     console().print(
         table(
-            ("level", "width", "height", "downsample", "pixels"),
+            ("level", "width", "height", "downsample", "reader", "pixels"),
             [
                 (
                     one["level"],
                     one["width"],
                     one["height"],
                     f"{one['downsample']:.6g}",
+                    one["reader"],
                     "interpolated" if one["interpolated"] else "exact",
                 )
                 for one in levels
             ],
         )
     )
+    for why in dict.fromkeys(one["why_not_fast"] for one in levels if one["why_not_fast"]):
+        console().print(f"not read fast: {why}", soft_wrap=True)
     return ExitCode.COMPLETE

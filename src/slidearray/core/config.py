@@ -152,7 +152,6 @@ class Config(Section):
 
     later = frozenset(
         {
-            "reader",
             "steps",
             "process",
             "mpp_tolerance",
@@ -170,6 +169,7 @@ class Config(Section):
     save: SaveConfig = key("", default=SaveConfig())
     shards: ShardsConfig = key("", default=ShardsConfig())
     retry: RetryConfig = key("", default=RetryConfig())
+    reader: Literal["auto", "openslide", "fast"] = key("auto, openslide or fast", default="auto")
     reduce: ReduceConfig = key("", default=ReduceConfig())
 
     def tile_spec(self) -> TileSpec:

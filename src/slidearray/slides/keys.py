@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from slidearray.core.geometry import tile_grid
 from slidearray.core.recipe import slide_key
 from slidearray.errors import SlideError
+from slidearray.slides.choice import open_slide
 from slidearray.slides.fingerprint import fingerprint
 from slidearray.slides.preflight import HEADER_THREADS
-from slidearray.slides.reader import effective_override, interpolates, read_header, slide_shape
+from slidearray.slides.reader import effective_override, slide_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from slidearray.core.recipe import TileSpec
 
 
-def current_key(path: Path, *, mpp: str, spec: TileSpec) -> str:
+def current_key(path: Path, *, mpp: str, spec: TileSpec, reader: str) -> str:
     """The key of a slide.
 
     Parameters
@@ -30,30 +31,32 @@ def current_key(path: Path, *, mpp: str, spec: TileSpec) -> str:
         The manifest's cell, empty for what the header says.
     spec
         Tiles asked for: they decide the level that is read, and so whether it is interpolated.
+    reader
+        The config's key: native tiles are never interpolated.
 
     Raises
     ------
     SlideError
         It cannot be read, or not be used for such tiles.
     """
-    header = read_header(path)
-    override = effective_override(header, mpp)
-    grid = tile_grid(slide_shape(header, mpp_override=override), spec)
-    return slide_key(
-        fingerprint=fingerprint(path),
-        mpp_override=override,
-        interpolated=interpolates(header, grid.level),
-    )
+    with open_slide(path, reader=reader) as slide:
+        override = effective_override(slide.header, mpp)
+        grid = tile_grid(slide_shape(slide.header, mpp_override=override), spec)
+        return slide_key(
+            fingerprint=fingerprint(path),
+            mpp_override=override,
+            interpolated=slide.interpolates(grid.level),
+        )
 
 
 def current_keys(
-    slides: Iterable[tuple[Path, str]], *, spec: TileSpec
+    slides: Iterable[tuple[Path, str]], *, spec: TileSpec, reader: str
 ) -> Iterator[str | SlideError]:
     """`current_key` of many slides (path, mpp) at once, in their order; a fault takes its place."""
 
     def one(slide: tuple[Path, str]) -> str | SlideError:
         try:
-            return current_key(slide[0], mpp=slide[1], spec=spec)
+            return current_key(slide[0], mpp=slide[1], spec=spec, reader=reader)
         except SlideError as error:
             return error
 

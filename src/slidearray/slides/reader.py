@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from slidearray.slides.contract import Regions
+
 WHITE = (255, 255, 255)
 
 # OpenSlide has one error type for what it cannot read and what is damaged; these words tell them
@@ -104,6 +106,11 @@ def interpolates(header: SlideHeader, level: int) -> bool:
     return not header.downsamples[level].is_integer()
 
 
+def white(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A white image of ``(width, height)``."""
+    return np.full((size[1], size[0], 3), 255, np.uint8)
+
+
 class OpenSlideReader:
     """Pixels of one slide; a context manager.
 
@@ -138,6 +145,19 @@ class OpenSlideReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def reference(self) -> OpenSlideReader:
+        """Itself."""
+        return self
+
+    def why_not(self, level: int) -> str | None:
+        """Why OpenSlide has to read a level."""
+        return "OpenSlide was asked for"
+
+    def interpolates(self, level: int) -> bool:
+        """Whether pixels of a level are moved by fractions of a pixel when they are read."""
+        return interpolates(self.header, level)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._slide is not None:
@@ -166,29 +186,41 @@ class OpenSlideReader:
         end = tuple(min(corner[i] + size[i], level_size[i]) for i in (0, 1))
         inside = (end[0] - begin[0], end[1] - begin[1])
         if min(inside) <= 0:
-            return TileRead(pixels=_white(size), transparent=True)
+            return TileRead(pixels=white(size), transparent=True)
         read = _composited(self._region(level, begin, inside), self.header.background)
         if inside == size:
             return read
-        pixels = _white(size)
+        pixels = white(size)
         x, y = begin[0] - corner[0], begin[1] - corner[1]
         pixels[y : y + inside[1], x : x + inside[0]] = read.pixels
         return TileRead(pixels=pixels, transparent=read.transparent)
 
-    def _region(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> Image:
-        """Read a region that lies inside the level."""
-        level_size = self.header.level_dimensions[level]
-        downsample = self.header.downsamples[level]
-        position = tuple(
+    def regions(
+        self, level: int, *, corners: NDArray[np.int64], size: tuple[int, int], threads: int
+    ) -> Regions:
+        """Prepare to read many regions of a level, one after the other."""
+        return _OneByOne(self, level, corners, size=size)
+
+    def l0_position(
+        self, level: int, *, corner: tuple[int, int], size: tuple[int, int]
+    ) -> tuple[int, int]:
+        """The level-0 pixel to ask OpenSlide for, of a region that lies inside the level."""
+        level_size, downsample = self.header.level_dimensions[level], self.header.downsamples[level]
+        x, y = (
             _l0_position(corner[i], last=level_size[i] - size[i], downsample=downsample)
             for i in (0, 1)
         )
+        return x, y
+
+    def _region(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> Image:
+        """Read a region that lies inside the level."""
+        position = self.l0_position(level, corner=corner, size=size)
         try:
-            return self._read_once((position[0], position[1]), level, size)
+            return self._read_once(position, level, size)
         except openslide.OpenSlideError:
             self.close()  # OpenSlide answers every call with the first error from here on
         try:
-            return self._read_once((position[0], position[1]), level, size)
+            return self._read_once(position, level, size)
         except openslide.OpenSlideError as error:
             self.close()
             raise self._corrupt(
@@ -212,6 +244,32 @@ class OpenSlideReader:
 
     def _corrupt(self, why: str) -> SlideError:
         return SlideError(FailureClass.CORRUPT_SLIDE, f"{self.path}: {why}")
+
+
+class _OneByOne:
+    """Regions in their own order; one handle is reopened after an error, so it is not shared."""
+
+    threads = 1
+
+    def __init__(
+        self,
+        reader: OpenSlideReader,
+        level: int,
+        corners: NDArray[np.int64],
+        *,
+        size: tuple[int, int],
+    ) -> None:
+        self.order = np.arange(len(corners), dtype=np.int64)
+        self._reader, self._level, self._size = reader, level, size
+        self._corners: list[tuple[int, int]] = [(x, y) for x, y in corners.tolist()]
+
+    def read(self, index: int, out: NDArray[np.uint8]) -> bool:
+        read = self._reader.read(self._level, corner=self._corners[index], size=self._size)
+        out[...] = read.pixels
+        return not read.transparent
+
+    def read_until(self, place: int) -> None:
+        """Nothing is kept."""
 
 
 def _header(slide: openslide.OpenSlide, size_bytes: int) -> SlideHeader:
@@ -268,7 +326,3 @@ def _composited(image: Image, background: tuple[int, int, int]) -> TileRead:
     alpha = rgba[..., 3:]
     mixed = rgba[..., :3] * alpha + np.array(background, np.uint32) * (255 - alpha)
     return TileRead(pixels=((mixed + 127) // 255).astype(np.uint8), transparent=highest == 0)
-
-
-def _white(size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.full((size[1], size[0], 3), 255, np.uint8)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from slidearray.slides.reader import interpolates
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from slidearray.slides.reader import OpenSlideReader, SlideHeader
+    from slidearray.slides.contract import SlideReader
+    from slidearray.slides.reader import SlideHeader
 
 MASK_PX_PER_TILE = 16  # a mask pixel is small enough for shares of a tile to mean something
 MIN_MASK_PX_PER_TILE = 8  # rather than reading a level 16 times as large
@@ -78,7 +81,7 @@ class TissueMask:
         return np.asarray(share, np.float64)
 
 
-def otsu_mask(reader: OpenSlideReader, *, l0_tile_size: int) -> TissueMask:
+def otsu_mask(reader: SlideReader, *, l0_tile_size: int) -> TissueMask:
     """Find tissue on the coarsest level that still shows what a tile holds.
 
     Pixels are averaged down by area until a tile spans about 16 of them. Those more saturated
@@ -98,6 +101,8 @@ def otsu_mask(reader: OpenSlideReader, *, l0_tile_size: int) -> TissueMask:
         ``corrupt_slide``, when the level cannot be read.
     """
     level, factor = _level_and_factor(reader.header, l0_tile_size)
+    if interpolates(reader.header, level):
+        reader = reader.reference  # tissue is the same whichever reader serves the tiles
     saturation, bright = _saturation(reader, level=level, factor=factor)
     mask = _is_tissue(saturation, bright).astype(np.uint8)
     width, height = reader.header.level_dimensions[level]
@@ -109,7 +114,7 @@ def otsu_mask(reader: OpenSlideReader, *, l0_tile_size: int) -> TissueMask:
     )
 
 
-def tissue_share(reader: OpenSlideReader) -> float | None:
+def tissue_share(reader: SlideReader) -> float | None:
     """Share of a slide's lowest level that is tissue, by the rule of `otsu_mask`; for predictions.
 
     A lowest level below 256 pixels is passed over. Of a large one only some blocks are read, 2
@@ -140,7 +145,7 @@ def tissue_share(reader: OpenSlideReader) -> float | None:
 
 
 def _sample(
-    reader: OpenSlideReader, *, level: int, share: float, factor: int
+    reader: SlideReader, *, level: int, share: float, factor: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield blocks of a level, averaged down, as columns of pixels; about a `share` of them."""
     width, height = reader.header.level_dimensions[level]
@@ -169,7 +174,7 @@ def _level_and_factor(header: SlideHeader, l0_tile_size: int) -> tuple[int, int]
 
 
 def _saturation(
-    reader: OpenSlideReader, *, level: int, factor: int
+    reader: SlideReader, *, level: int, factor: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Saturation (0 to 255) of a level averaged down, and where it means anything."""
     strips = [
@@ -180,9 +185,7 @@ def _saturation(
     return np.ascontiguousarray(hsv[..., 1]), hsv[..., 2] >= NEAR_BLACK
 
 
-def _reduced_strips(
-    reader: OpenSlideReader, *, level: int, factor: int
-) -> Iterator[NDArray[np.uint8]]:
+def _reduced_strips(reader: SlideReader, *, level: int, factor: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the level from top to bottom, each pixel the mean of ``factor x factor``."""
     width, height = reader.header.level_dimensions[level]
     columns = math.ceil(width / factor)

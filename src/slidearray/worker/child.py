@@ -70,7 +70,7 @@ def _prepare(run: RunDir, *, token: str, cpus: int) -> SlideWork:
     from slidearray.worker.slide_work import SlideWork
 
     cv2.setNumThreads(cpus)
-    return SlideWork(run, token=token)
+    return SlideWork(run, token=token, cpus=cpus)
 
 
 def _be_expendable() -> None:

@@ -19,8 +19,9 @@ from slidearray.core.geometry import MPP_AT_1X, is_plausible, parse_mpp, tile_gr
 from slidearray.core.recipe import Recipe, slide_key
 from slidearray.encoders.contract import encode_checked, load_encoder
 from slidearray.errors import RunError, SlideError, StoreError
+from slidearray.slides.choice import insist, open_slide
 from slidearray.slides.fingerprint import fingerprint
-from slidearray.slides.reader import OpenSlideReader, effective_override, interpolates, slide_shape
+from slidearray.slides.reader import effective_override, slide_shape
 from slidearray.slides.tiles import select_tiles, tile_batches
 from slidearray.storage.feature_file import (
     FeatureData,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from slidearray.core.events import Event
     from slidearray.core.geometry import SlideShape, TileGrid
     from slidearray.core.recipe import EncoderSpec
+    from slidearray.slides.contract import SlideReader
     from slidearray.slides.reader import SlideHeader
     from slidearray.storage.feature_file import FileFacts
     from slidearray.storage.rundir import Output, RunDir
@@ -55,6 +57,8 @@ class SlideWork:
         The run directory.
     token
         Names this execution in temporary files.
+    cpus
+        Threads that may read tiles.
 
     Raises
     ------
@@ -64,13 +68,15 @@ class SlideWork:
         The encoder cannot be loaded.
     """
 
-    def __init__(self, run: RunDir, *, token: str) -> None:
+    def __init__(self, run: RunDir, *, token: str, cpus: int) -> None:
         document = read_document(run)
         (output,) = document.outputs
         self._run = run
         self._token = token
+        self._cpus = cpus
         self._pid = os.getpid()
         self._label = output.label
+        self._reader = document.config.get("reader", "auto")  # runs of 0.1.0 do not tell
         asked = document.config["encoder"]
         self._batch_size = int(asked["batch_size"])
         self._loaded = load_encoder(asked["name"], asked["options"], root=run.project)
@@ -94,14 +100,15 @@ class SlideWork:
 
     def _result(self, slide: SlotSlide, path: Path) -> Event:
         source = self._run.project / slide.path
-        with OpenSlideReader(source) as reader:
+        with open_slide(source, reader=self._reader) as reader:
             override = effective_override(reader.header, slide.mpp)
             shape = slide_shape(reader.header, mpp_override=override)
             grid = tile_grid(shape, self._recipe.tiles)
+            insist(reader, level=grid.level, asked=self._reader)
             key = slide_key(
                 fingerprint=fingerprint(source),
                 mpp_override=override,
-                interpolated=interpolates(reader.header, grid.level),
+                interpolated=reader.interpolates(grid.level),
             )
             if (finished := self._finished(path, key)) is not None:
                 return finished
@@ -161,14 +168,14 @@ class SlideWork:
         }
 
     def _features(
-        self, reader: OpenSlideReader, grid: TileGrid
+        self, reader: SlideReader, grid: TileGrid
     ) -> tuple[NDArray[Any], NDArray[np.int32], int]:
         """Features (n, d) and level-0 corners (n, 2) of the tiles, and how many were dropped."""
         selection = select_tiles(reader, grid, self._recipe.tissue)
         features = np.empty((0, self._recipe.encoder.feature_dim), np.float32)
         rows: list[NDArray[np.int64]] = []
         count = dropped = 0
-        for batch in tile_batches(reader, selection, self._batch_size):
+        for batch in tile_batches(reader, selection, self._batch_size, threads=self._cpus):
             dropped += batch.dropped
             if not len(batch.rows):
                 continue
@@ -180,8 +187,17 @@ class SlideWork:
             features[count : count + len(encoded)] = encoded
             rows.append(batch.rows)
             count += len(encoded)
-        kept = np.concatenate(rows) if rows else np.empty(0, np.int64)
-        return features[:count], selection.coords[kept], dropped
+        read = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        features, read = _row_major(features[:count], read)
+        return features, selection.coords[read], dropped
+
+
+def _row_major(
+    features: NDArray[Any], rows: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Features in the order of their tiles; they are copied only where they came in another."""
+    order = np.argsort(rows, kind="stable")
+    return (features, rows) if np.all(order[1:] > order[:-1]) else (features[order], rows[order])
 
 
 def _mixed(first: np.dtype[Any], later: np.dtype[Any]) -> SlideError:
