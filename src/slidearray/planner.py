@@ -242,7 +242,8 @@ def _reuse(
     for other in others:
         reuse = Reuse(run=other)
         wanted = [index for index in plan.accepted if index not in taken]
-        offered = list(candidates(reuse, manifest, output=output, wanted=wanted))
+        allowed = config.tiles.max_invalid_fraction
+        offered = list(candidates(reuse, manifest, output=output, wanted=wanted, invalid=allowed))
         slides = ((run.project / paths[file.index], mpp[file.index]) for file in offered)
         keys = current_keys(slides, spec=config.tile_spec(), reader=config.reader)
         for file, key in zip(offered, keys, strict=True):

@@ -170,7 +170,7 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
     (line,) = faults(with_tiles(mpp=1, tilesize=256))
     assert line == (
         "c.yaml: tiles.tilesize: unknown key; "
-        "known keys are tile_size, stride, pad, level, mpp, magnification"
+        "known keys are tile_size, stride, pad, level, mpp, magnification, max_invalid_fraction"
     )
 
 

@@ -43,7 +43,7 @@ def manifest_of(folder: Path, *ids: str) -> Manifest:
 
 def offered(reuse: Reuse, manifest: Manifest) -> list[Candidate]:
     wanted = range(len(manifest.rows))
-    return list(candidates(reuse, manifest, output=OUTPUT, wanted=wanted))
+    return list(candidates(reuse, manifest, output=OUTPUT, wanted=wanted, invalid=0.0))
 
 
 def test_a_file_is_found_by_id_wherever_the_other_run_has_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
 class TilesConfig(Section):
     """Where tiles lie, and at what resolution."""
 
-    later = frozenset({"mpp_tolerance", "max_invalid_fraction", "max_empty_fraction"})
+    later = frozenset({"mpp_tolerance", "max_empty_fraction"})
 
     tile_size: int = key(
         f"a whole number from 1 to {MAX_TILE_SIZE}", default=256, ge=1, le=MAX_TILE_SIZE
@@ -48,6 +48,8 @@ class TilesConfig(Section):
     magnification: str | None = key(
         "a number from 0.01 to 1000, such as 20", default=None, validate_default=True
     )
+
+    max_invalid_fraction: float = key("a share of tiles, from 0 to 1", default=0.0, ge=0, le=1)
 
     @field_validator("stride", mode="before")
     @classmethod
@@ -155,7 +157,6 @@ class Config(Section):
             "steps",
             "process",
             "mpp_tolerance",
-            "max_invalid_fraction",
             "max_empty_fraction",
         }
     )
@@ -169,8 +170,8 @@ class Config(Section):
     save: SaveConfig = key("", default=SaveConfig())
     shards: ShardsConfig = key("", default=ShardsConfig())
     retry: RetryConfig = key("", default=RetryConfig())
-    reader: Literal["auto", "openslide", "fast"] = key("auto, openslide or fast", default="auto")
     reduce: ReduceConfig = key("", default=ReduceConfig())
+    reader: Literal["auto", "openslide", "fast"] = key("auto, openslide or fast", default="auto")
 
     def tile_spec(self) -> TileSpec:
         """The tiles asked for, resolution exact."""

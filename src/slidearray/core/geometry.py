@@ -204,6 +204,17 @@ def _level_for_mpp(shape: SlideShape, target: Fraction) -> tuple[int, Pair]:
     return level, (_snapped(wanted[0], own[0]), _snapped(wanted[1], own[1]))
 
 
+def too_many_invalid(invalid: int, *, tiles: int, allowed: float) -> bool:
+    """Whether more than a share of a slide's tiles cannot be read.
+
+    Examples
+    --------
+    >>> too_many_invalid(29, tiles=100, allowed=0.29), too_many_invalid(1, tiles=100, allowed=0)
+    (False, True)
+    """
+    return invalid > allowed * tiles + 1e-9
+
+
 def is_plausible(mpp: Pair) -> bool:
     """Whether a level 0 of such micrometres per pixel exists."""
     return all(MPP_MIN <= value <= MPP_MAX for value in mpp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from slidearray.core.classes import FailureClass
+from slidearray.core.geometry import too_many_invalid
 from slidearray.errors import SlideError
 from slidearray.slides.tissue import otsu_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -91,7 +92,7 @@ def tile_batches(
     *,
     threads: int = 1,
     max_invalid_fraction: float = 0.0,
-) -> Iterator[TileBatch]:
+) -> Generator[TileBatch, None, None]:
     """Read the tiles of a selection, in an order that decodes each native tile once.
 
     Every batch but the last holds `batch_size` tiles; the last may hold none, when it only tells
@@ -120,11 +121,24 @@ def tile_batches(
     regions = reader.regions(
         grid.level, corners=selection.corners, size=grid.extent, threads=threads
     )
-    reading = _Reading(regions, grid, allowed=int(max_invalid_fraction * len(selection)))
+    reading = _Reading(regions, grid, allowed=max_invalid_fraction)
     with ExitStack() as stack:
         if regions.threads > 1:
             reading.pool = stack.enter_context(ThreadPoolExecutor(regions.threads))
         yield from reading.batches(batch_size)
+
+
+def ahead(batches: Generator[TileBatch, None, None]) -> Generator[TileBatch, None, None]:
+    """Read the next batch while the one before is used; two are in memory."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, batches, None)
+        try:
+            while (batch := waiting.result()) is not None:
+                waiting = pool.submit(next, batches, None)
+                yield batch
+        finally:
+            wait([waiting])
+            batches.close()
 
 
 class _Reading:
@@ -137,15 +151,16 @@ class _Reading:
     grid
         What the tiles are like.
     allowed
-        How many may be unreadable.
+        Share of them that may be unreadable.
     """
 
-    def __init__(self, regions: Regions, grid: TileGrid, *, allowed: int) -> None:
+    def __init__(self, regions: Regions, grid: TileGrid, *, allowed: float) -> None:
         self.pool: ThreadPoolExecutor | None = None
         self._regions = regions
         self._grid = grid
         self._allowed = allowed
-        self._invalid = 0
+        self._invalid: list[SlideError] = []
+        self._kept = len(regions.order)  # none of them is known to be transparent
 
     def batches(self, batch_size: int) -> Iterator[TileBatch]:
         order, place = self._regions.order, 0
@@ -199,10 +214,19 @@ class _Reading:
         return found
 
     def _count(self, found: bool | SlideError) -> None:
+        self._kept -= found is False
         if isinstance(found, SlideError):
-            self._invalid += 1
-            if self._invalid > self._allowed:
-                raise found
+            self._invalid.append(found)
+        count = len(self._invalid)
+        if count and too_many_invalid(count, tiles=self._kept, allowed=self._allowed):
+            raise self._invalid[0] if count == 1 else _several(self._invalid, self._kept)
+
+
+def _several(invalid: Sequence[SlideError], kept: int) -> SlideError:
+    return SlideError(
+        FailureClass.CORRUPT_SLIDE,
+        f"at least {len(invalid)} of {kept} tiles cannot be read, the first: {invalid[0].reason}",
+    )
 
 
 class _Batch:

@@ -67,12 +67,14 @@ class FeatureData:
     level0_magnification: float | None
     target_magnification: float | None
     overlap: int  # tile_size - stride, in pixels at the target resolution
+    valid: npt.NDArray[np.bool_] | None = None  # (n,), False: unreadable; None: all are valid
     feature_names: tuple[str, ...] = ()  # of the d features, when the encoder names them
 
     @property
     def content_digest(self) -> str:
         """The sha256, in hex, of everything above, however it is stored."""
         arrays = [_little_endian(self.features), _little_endian(self.coords)]
+        arrays += [] if self.valid is None else [self.valid]
         says = self.described(*ROOT_FIELDS, *COORDS_FIELDS)
         says["feature_names"] = self.feature_names
         says["arrays"] = [[array.dtype.str, array.shape] for array in arrays]
@@ -103,6 +105,7 @@ class FeatureFacts:
     slide_key: str
     content_digest: str
     num_tiles: int
+    num_invalid: int = 0  # of them, tiles that could not be read
 
 
 def write_feature_file(path: Path, data: FeatureData, *, token: str = "") -> FileFacts:
@@ -146,6 +149,9 @@ def file_facts(path: Path, *, content_digest: str) -> FileFacts:
 def _write(file: h5py.File, data: FeatureData, digest: str) -> None:
     add_array(file, "features", _little_endian(data.features))
     coords = add_array(file, "coords", _little_endian(data.coords))
+    if data.valid is not None:
+        add_array(file, "valid", data.valid)
+        set_attributes(file, {"num_invalid": int((~data.valid).sum())})
     if data.feature_names:
         add_texts(file, "feature_names", data.feature_names)
     set_attributes(coords, {**data.described(*COORDS_FIELDS), "name": data.slide_id})
@@ -172,6 +178,7 @@ def read_facts(path: Path) -> FeatureFacts:
     """
     with reading(path) as file:
         found = _root_attributes(file, path)
+        found.setdefault("num_invalid", 0)
         return FeatureFacts(**{field.name: found[field.name] for field in fields(FeatureFacts)})
 
 
@@ -197,7 +204,10 @@ def check_feature_file(path: Path) -> list[str]:
         return [str(error).removeprefix(f"{path}: ")]
     if faults:
         return faults
-    rows = np.flatnonzero(~np.isfinite(data.features).all(axis=1))
+    finite = np.isfinite(data.features).all(axis=1)
+    rows = np.flatnonzero(finite != (True if data.valid is None else data.valid))
+    if len(rows) and finite[rows[0]]:
+        return [f"row {rows[0]} has features, and `valid` says that its tile could not be read"]
     if len(rows):
         return [f"features of {len(rows)} tiles are not finite, the first is row {rows[0]}"]
     return []
@@ -227,6 +237,7 @@ def _parse(file: h5py.File, found: dict[str, Any]) -> FeatureData:
         features=file["features"][...],
         coords=file["coords"][...],
         feature_names=tuple(names),
+        valid=file["valid"][...] if "valid" in file else None,
         **values,
     )
 
@@ -249,6 +260,12 @@ def _shape_faults(data: FeatureData) -> list[str]:
         faults.append(
             f"coords are {coords.dtype.name} {coords.shape}; expected int32 "
             f"({features.shape[0]}, 2)"
+        )
+    elif data.valid is not None and (
+        data.valid.shape != features.shape[:1] or data.valid.dtype != bool or data.valid.all()
+    ):
+        faults.append(
+            f"valid is {data.valid.dtype.name} {data.valid.shape}; expected bool, not all"
         )
     elif data.feature_names and len(data.feature_names) != features.shape[1]:
         faults.append(f"{len(data.feature_names)} feature names for {features.shape[1]} features")

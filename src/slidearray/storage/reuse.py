@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidearray.core.differences import differences
+from slidearray.core.geometry import too_many_invalid
 from slidearray.errors import StoreError
 from slidearray.storage.feature_file import read_facts
 from slidearray.storage.files import make_folder, published
@@ -68,7 +69,7 @@ class Reuse:
 
 
 def candidates(
-    reuse: Reuse, manifest: Manifest, *, output: Output, wanted: Sequence[int]
+    reuse: Reuse, manifest: Manifest, *, output: Output, wanted: Sequence[int], invalid: float
 ) -> Iterator[Candidate]:
     """Feature files that another run has under the ids of slides, if it has the same recipe.
 
@@ -80,6 +81,8 @@ def candidates(
         Of the new run.
     wanted
         Indices of the slides that still have no features.
+    invalid
+        Share of a slide's tiles that may be unreadable.
 
     Raises
     ------
@@ -106,6 +109,8 @@ def candidates(
             continue
         if facts.recipe_digest != output.recipe_digest:
             reuse.refused["of another recipe"] += 1
+        elif too_many_invalid(facts.num_invalid, tiles=facts.num_tiles, allowed=invalid):
+            reuse.refused["with more unreadable tiles than max_invalid_fraction"] += 1
         else:
             yield Candidate(index=index, path=path, slide_key=facts.slide_key)
 

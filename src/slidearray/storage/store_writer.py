@@ -135,6 +135,7 @@ class _Copy:
         self._features: h5py.Dataset | None = None
         self._coords: h5py.Dataset | None = None
         self._rows = 0
+        self._invalid: list[np.ndarray[Any, Any]] = []  # rows of tiles that could not be read
         self._facts: list[dict[str, Any]] = []
         self._hashes = {"features": hashlib.sha256(), "coords": hashlib.sha256()}
 
@@ -162,6 +163,10 @@ class _Copy:
             self._reserve(np.dtype("<f4"))
         if self._names:
             add_texts(self._file, "feature_names", self._names)
+        if self._invalid:
+            valid = np.ones(self._rows, np.bool_)
+            valid[np.concatenate(self._invalid)] = False
+            add_array(self._file, "valid", valid)
         self._write_slides()
         if self._content.missing:
             _write_missing(self._file, self._content.missing)
@@ -214,6 +219,8 @@ class _Copy:
             if count and dataset is not None:
                 dataset[self._rows : self._rows + count] = rows
                 self._hashes[name].update(_bytes(rows))
+        if data.valid is not None:
+            self._invalid.append(self._rows + np.flatnonzero(~data.valid))
         self._facts.append(
             {
                 "offset": self._rows,

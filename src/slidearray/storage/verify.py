@@ -100,6 +100,8 @@ def _shape_faults(file: h5py.File, says: dict[str, Any]) -> list[str]:
         faults.append(
             f"features are {features.dtype.name} {features.shape}, expected ({tiles}, {dim})"
         )
+    if "valid" in file and (file["valid"].shape, file["valid"].dtype) != ((tiles,), bool):
+        faults.append(f"valid is {file['valid'].dtype} {file['valid'].shape}, expected bool")
     if coords.shape != (tiles, 2) or coords.dtype != np.int32:
         faults.append(f"coords are {coords.dtype.name} {coords.shape}, expected int32 ({tiles}, 2)")
     columns = [*_datasets(file["slides"]), *_datasets(file["slides/manifest"])]
@@ -132,9 +134,11 @@ def _finite_faults(file: h5py.File) -> list[str]:
     features = file["features"]
     for start in range(0, features.shape[0], ROWS):
         finite = np.isfinite(features[start : start + ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
+        valid = file["valid"][start : start + ROWS] if "valid" in file else np.ones_like(finite)
+        if (finite != valid).any():
+            row = start + int(np.argmax(finite != valid))
             position = int(np.searchsorted(file["slides/offset"][...], row, side="right")) - 1
             slide_id = texts(file["slides/slide_id"])[position]
-            return [f"features are not finite, first in row {row} (slide {slide_id})"]
+            what = "not finite" if valid[row - start] else "there, and `valid` says they are not"
+            return [f"features are {what}, first in row {row} (slide {slide_id})"]
     return []

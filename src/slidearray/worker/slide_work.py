@@ -7,22 +7,25 @@ import os
 import sys
 import time
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from slidearray.core.classes import FailureClass
 from slidearray.core.differences import differences
-from slidearray.core.geometry import MPP_AT_1X, is_plausible, parse_mpp, tile_grid
+from slidearray.core.geometry import (
+    MPP_AT_1X,
+    is_plausible,
+    parse_mpp,
+    tile_grid,
+    too_many_invalid,
+)
 from slidearray.core.recipe import Recipe, slide_key
 from slidearray.encoders.contract import encode_checked, load_encoder
 from slidearray.errors import RunError, SlideError, StoreError
 from slidearray.slides.choice import insist, open_slide
 from slidearray.slides.fingerprint import fingerprint
 from slidearray.slides.reader import effective_override, slide_shape
-from slidearray.slides.tiles import select_tiles, tile_batches
+from slidearray.slides.tiles import ahead, select_tiles, tile_batches
 from slidearray.storage.feature_file import (
     FeatureData,
     check_feature_file,
@@ -32,11 +35,10 @@ from slidearray.storage.feature_file import (
 )
 from slidearray.storage.rundir import read_document
 from slidearray.worker.faults import classified
+from slidearray.worker.tile_features import TileFeatures
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from slidearray.core.events import Event
     from slidearray.core.geometry import SlideShape, TileGrid
@@ -77,6 +79,7 @@ class SlideWork:
         self._pid = os.getpid()
         self._label = output.label
         self._reader = document.config.get("reader", "auto")  # runs of 0.1.0 do not tell
+        self._max_invalid = float(document.config["tiles"].get("max_invalid_fraction", 0))
         asked = document.config["encoder"]
         self._batch_size = int(asked["batch_size"])
         self._loaded = load_encoder(asked["name"], asked["options"], root=run.project)
@@ -112,11 +115,12 @@ class SlideWork:
             )
             if (finished := self._finished(path, key)) is not None:
                 return finished
-            features, coords, dropped = self._features(reader, grid)
+            made = self._features(reader, grid)
             header = reader.header
         self._end_copies()
         about = _about(header, shape, grid=grid, magnification=slide.magnification)
-        empty = None if len(coords) else _why_empty(grid, dropped=dropped)
+        features, coords, valid = made.finished()
+        empty = None if len(coords) else _why_empty(grid, dropped=made.dropped)
         data = FeatureData(
             features=features,
             coords=coords,
@@ -125,13 +129,16 @@ class SlideWork:
             recipe_digest=self._recipe.digest,
             slide_key=key,
             feature_names=self._loaded.feature_names,
+            valid=valid,
             **about,
         )
         if not self._run.document.exists():  # its folders would be made anew, beside nothing
             raise RunError(f"{self._run.root}: moved or removed while its slots were at work")
         facts = write_feature_file(path, data, token=self._token)
-        made = self._made(path, facts, key=key, num_tiles=len(coords), dropped=dropped)
-        return {**made, "reason": empty} if empty else made
+        event = self._made(path, facts, key=key, num_tiles=len(coords), dropped=made.dropped)
+        if valid is not None:
+            event["invalid_tiles"] = int((~valid).sum())
+        return {**event, "reason": empty} if empty else event
 
     def _end_copies(self) -> None:
         """End a copy of this process that an encoder's fork left running our code."""
@@ -146,6 +153,8 @@ class SlideWork:
             return None
         current = (found.recipe_digest, found.slide_key) == (self._recipe.digest, key)
         if not current or check_feature_file(path):
+            return None
+        if too_many_invalid(found.num_invalid, tiles=found.num_tiles, allowed=self._max_invalid):
             return None
         facts = file_facts(path, content_digest=found.content_digest)
         return self._made(path, facts, key=key, num_tiles=found.num_tiles, dropped=None)
@@ -167,45 +176,24 @@ class SlideWork:
             },
         }
 
-    def _features(
-        self, reader: SlideReader, grid: TileGrid
-    ) -> tuple[NDArray[Any], NDArray[np.int32], int]:
-        """Features (n, d) and level-0 corners (n, 2) of the tiles, and how many were dropped."""
+    def _features(self, reader: SlideReader, grid: TileGrid) -> TileFeatures:
         selection = select_tiles(reader, grid, self._recipe.tissue)
-        features = np.empty((0, self._recipe.encoder.feature_dim), np.float32)
-        rows: list[NDArray[np.int64]] = []
-        count = dropped = 0
-        for batch in tile_batches(reader, selection, self._batch_size, threads=self._cpus):
-            dropped += batch.dropped
-            if not len(batch.rows):
-                continue
-            encoded = encode_checked(self._loaded, batch.tiles)
-            if not rows:  # room for all: growing would hold everything twice
-                features = np.empty((len(selection), encoded.shape[1]), encoded.dtype)
-            if encoded.dtype != features.dtype:
-                raise _mixed(features.dtype, encoded.dtype)
-            features[count : count + len(encoded)] = encoded
-            rows.append(batch.rows)
-            count += len(encoded)
-        read = np.concatenate(rows) if rows else np.empty(0, np.int64)
-        features, read = _row_major(features[:count], read)
-        return features, selection.coords[read], dropped
-
-
-def _row_major(
-    features: NDArray[Any], rows: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Features in the order of their tiles; they are copied only where they came in another."""
-    order = np.argsort(rows, kind="stable")
-    return (features, rows) if np.all(order[1:] > order[:-1]) else (features[order], rows[order])
-
-
-def _mixed(first: np.dtype[Any], later: np.dtype[Any]) -> SlideError:
-    return SlideError(
-        FailureClass.BAD_FEATURES,
-        f"the encoder returned {first} for the first tiles and {later} for later ones; "
-        "expected one dtype for the whole slide",
-    )
+        features = TileFeatures(selection, dim=self._recipe.encoder.feature_dim)
+        batches = tile_batches(
+            reader,
+            selection,
+            self._batch_size,
+            threads=self._cpus,
+            max_invalid_fraction=self._max_invalid,
+        )
+        with closing(ahead(batches) if self._cpus > 1 else batches) as batches:
+            for batch in batches:
+                try:
+                    encoded = encode_checked(self._loaded, batch.tiles)
+                finally:
+                    self._end_copies()  # none of the threads that read is there in a copy
+                features.add(batch, encoded)
+        return features
 
 
 def _as_planned(output: Output, *, encoder: EncoderSpec, document: Path) -> Recipe:
