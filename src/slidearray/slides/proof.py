@@ -29,9 +29,9 @@ def why_unequal(
 ) -> str | None:
     """Why a level cannot be read tile by tile, as far as samples tell.
 
-    Compared are the native tile with most bytes, the median one, the one with fewest, the last
-    one, a missing one, and a place where four meet. Corners are such that OpenSlide does not
-    interpolate there.
+    Compared are the native tile with most bytes, the median one, the one with fewest, the first
+    and the last one, a missing one, and a place where four meet. Corners are such that OpenSlide
+    does not interpolate there.
 
     Parameters
     ----------
@@ -94,7 +94,9 @@ def samples(
         corners.append((x, y))
         sizes.append((SEAM_EDGE, SEAM_EDGE))
     for (x, y), (width, height) in zip(corners, sizes, strict=True):
-        size = (min(width, level_size[0] - x), min(height, level_size[1] - y))
+        # Up to the far edge, OpenSlide may be asked for a level-0 pixel before: see `l0_position`.
+        room = (level_size[0] - x - (x > 0), level_size[1] - y - (y > 0))
+        size = (max(1, min(width, room[0])), max(1, min(height, room[1])))
         if is_whole(reference, level, corner=(x, y), size=size):
             yield (x, y), size
 
@@ -126,7 +128,7 @@ def _sampled(
     counts = np.array([grid[place] for place in places])
     by_bytes = np.argsort(counts, kind="stable")
     scanned = by_bytes[counts[by_bytes] > 0]
-    chosen = [len(places) - 1, *by_bytes[: len(places) - len(scanned)][:1].tolist()]
+    chosen = [0, len(places) - 1, *by_bytes[: len(places) - len(scanned)][:1].tolist()]
     if len(scanned):
         chosen += [int(scanned[k]) for k in (-1, len(scanned) // 2, 0)]
     return [places[k] for k in sorted(set(chosen))]
