@@ -70,9 +70,13 @@ class Bench:
 
     def batches_of(self, size: int) -> None:
         """Give the encoder `size` tiles at a time."""
+        encoder = read_document(self.run).config["encoder"]
+        self.configure(encoder={**encoder, "batch_size": size})
+
+    def configure(self, **keys: Any) -> None:
+        """Change keys of the config that the run was planned with."""
         document = read_document(self.run)
-        encoder = {**document.config["encoder"], "batch_size": size}
-        write_document(self.run, replace(document, config={**document.config, "encoder": encoder}))
+        write_document(self.run, replace(document, config={**document.config, **keys}))
 
     def start(
         self, *, walltime_s: float = 3600, left_s: float | None = None, prefix: tuple[str, ...] = ()

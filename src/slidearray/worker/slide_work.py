@@ -79,7 +79,8 @@ class SlideWork:
         self._pid = os.getpid()
         self._label = output.label
         self._reader = document.config.get("reader", "auto")  # runs of 0.1.0 do not tell
-        self._max_invalid = float(document.config["tiles"].get("max_invalid_fraction", 0))
+        tiles = document.config.get("tiles", {})
+        self._max_invalid = float(tiles.get("max_invalid_fraction", 0))
         asked = document.config["encoder"]
         self._batch_size = int(asked["batch_size"])
         self._loaded = load_encoder(asked["name"], asked["options"], root=run.project)
