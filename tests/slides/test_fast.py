@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 
 from slidearray.core.classes import FailureClass
 from slidearray.errors import SlideError
 from slidearray.slides.choice import insist, open_slide
-from slidearray.slides.fast import FastReader
+from slidearray.slides.fast import FastReader, _NativeLevel
 from slidearray.slides.proof import is_whole
 from slidearray.slides.reader import OpenSlideReader
+from slidearray.slides.tiff_writer import TiledJpegTiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,3 +206,38 @@ def test_tissue_is_the_same_whichever_reader_serves_the_tiles(tmp_path: Path) ->
         assert reference.interpolates(1)
         mask = otsu_mask(reader, l0_tile_size=256).mask
         assert np.array_equal(mask, otsu_mask(reference, l0_tile_size=256).mask)
+
+
+def test_missing_tiles_that_openslide_fills_in_are_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "holes.svs"
+    jpeg = cv2.imencode(".jpg", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    with path.open("wb") as file:
+        tiff = TiledJpegTiff(file, tile=64)
+        tiff.add([jpeg] * 16, size=(256, 256), description="Aperio\n256x256|AppMag = 20")
+        tiff.add([jpeg, b"", jpeg, jpeg], size=(128, 128), description="Aperio\n128x128")
+    with fast(path) as reader:
+        assert reader.why_not(0) is None
+        assert reader.why_not(1) == (
+            "level 1: OpenSlide fills its missing tiles from the level above"
+        )
+        assert reader.read(1, corner=(64, 0), size=(64, 64)).pixels.mean() == 90
+
+
+def test_each_native_tile_is_decoded_once(pyramid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    plain = _NativeLevel.decoded
+
+    def counted(self: _NativeLevel, index: int, buffer: Any = None) -> Any:
+        decoded.append(index)
+        return plain(self, index, buffer)
+
+    with fast(pyramid) as reader:
+        assert reader.why_not(0) is None
+        monkeypatch.setattr(_NativeLevel, "decoded", counted)
+        corners = np.array([(x, y) for y in range(0, 150, 20) for x in range(0, 250, 20)])
+        read = reader.regions(0, corners=corners, size=(50, 50), threads=1)
+        out = np.empty((50, 50, 3), np.uint8)
+        for place, index in enumerate(read.order.tolist()):
+            read.read(index, out)
+            read.read_until(place + 1)
+    assert sorted(decoded) == [0, 1]

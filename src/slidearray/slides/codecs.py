@@ -130,9 +130,9 @@ def _jpeg2000(data: bytes) -> NDArray[np.uint8]:
 
 DECOMPRESS: dict[int, Callable[[bytes], NDArray[np.uint8]]] = {
     NONE: lambda data: np.frombuffer(data, np.uint8),
-    LZW: _bytes(imagecodecs.lzw_decode),
+    LZW: _bytes(lambda data: imagecodecs.lzw_decode(data)),  # each codec is loaded when it is named
     DEFLATE: _bytes(zlib.decompress),
     OLD_DEFLATE: _bytes(zlib.decompress),
-    ZSTD: _bytes(imagecodecs.zstd_decode),
+    ZSTD: _bytes(lambda data: imagecodecs.zstd_decode(data)),
     APERIO_JPEG2000_RGB: _jpeg2000,
 }
