@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 #: Packages whose versions may change pixels, features or files.
 RECORDED_PACKAGES = ("slidearray", "numpy", "h5py", "openslide-python", "openslide-bin",
-                     "opencv-python-headless")  # fmt: skip
+                     "opencv-python-headless", "imagecodecs", "simplejpeg", "tifffile")  # fmt: skip
 
 #: Files a slot leaves behind besides features: its record and its log.
 INODES_PER_SLOT = 2

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LIBRARIES = (
     ("filelock", "filelock"),
     ("h5py", "h5py"),
+    ("imagecodecs", "imagecodecs"),
     ("jinja2", "jinja2"),
     ("numpy", "numpy"),
     ("opencv-python-headless", "cv2"),
@@ -30,7 +31,9 @@ LIBRARIES = (
     ("pydantic", "pydantic"),
     ("pyyaml", "yaml"),
     ("rich", "rich"),
+    ("simplejpeg", "simplejpeg"),
     ("submitit", "submitit"),
+    ("tifffile", "tifffile"),
 )
 #: Less than this is used up by a few slides.
 LITTLE_BYTES = 5_000_000_000
