@@ -46,11 +46,12 @@ def planned(ready: Project, flavour: Flavour) -> Project:
     return ready
 
 
+ON_SLURM = pytest.mark.parametrize("flavour", ["slurm"], indirect=True)
+
+
 @pytest.fixture
 def slurm(planned: Project, flavour: Flavour) -> FakeSlurm:
-    """What only SLURM does."""
-    if flavour.scheduler != "slurm":
-        pytest.skip("of SLURM alone")
+    """What only SLURM does; for tests that are `ON_SLURM`."""
     found: Any = flavour.fake
     fake: FakeSlurm = found
     return fake
@@ -114,6 +115,7 @@ def test_banners_round_the_job_id_do_no_harm(planned: Project, flavour: Flavour)
     assert started(planned) == 3
 
 
+@ON_SLURM
 def test_jobs_that_would_go_to_another_cluster_are_taken_back_and_refused(
     planned: Project, slurm: FakeSlurm
 ) -> None:
@@ -220,6 +222,7 @@ def test_without_the_commands_of_a_scheduler_nothing_is_begun(
     assert not (planned.folder / "runs/one/attempts").exists()
 
 
+@ON_SLURM
 def test_tasks_that_could_never_start_are_told_before_they_wait_for_ever(
     planned: Project, slurm: FakeSlurm
 ) -> None:
